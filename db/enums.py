@@ -1,0 +1,126 @@
+"""The closed sets of the domain, stored by name and shown by name in the API.
+
+A member's comment names what moves a row into it. `docs/glossary.md` defines the words.
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class Role(StrEnum):
+    """What a user may do in their account. Everyone but a viewer is a responder while active."""
+
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    ENGINEER = "ENGINEER"
+    VIEWER = "VIEWER"
+
+
+#: Roles that may create, claim and be notified (a responder is also active and not deleted).
+RESPONDER_ROLES = (Role.OWNER, Role.ADMIN, Role.ENGINEER)
+#: Roles that may manage their account.
+ADMIN_ROLES = (Role.OWNER, Role.ADMIN)
+
+
+class SessionStatus(StrEnum):
+    """Where a troubleshooting session stands."""
+
+    ACTIVE = "ACTIVE"  #: being worked on; also set by a claim
+    PAUSED = "PAUSED"  #: parked: waits in the queue without haste
+    ESCALATED = "ESCALATED"  #: escalated: responders are being told
+    RESOLVED = "RESOLVED"  #: finished; nothing changes it any more
+
+
+class ConfidenceTier(StrEnum):
+    """How sure the author of a statement is."""
+
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class MessageRole(StrEnum):
+    """Who speaks in a session: the engineer, the assistant, or the tool around them."""
+
+    USER = "USER"
+    ASSISTANT = "ASSISTANT"
+    SYSTEM = "SYSTEM"
+
+
+class HandoffIntent(StrEnum):
+    """Why a session is passed on."""
+
+    PARK = "PARK"  #: keep it for later; tells no one
+    ESCALATE = "ESCALATE"  #: somebody has to take over; tells every responder
+
+
+class HandoffPriority(IntEnum):
+    """How urgent a handoff is. Stored as its rank, so that the database orders the most urgent first."""
+
+    URGENT = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+
+
+class HandoffState(StrEnum):
+    """The life of a handoff."""
+
+    OPEN = "OPEN"  #: created, or released by its claimer; stands in the queue
+    CLAIMED = "CLAIMED"  #: exactly one responder took it
+    CLOSED = "CLOSED"  #: its session was resolved, or handed off again
+
+
+class Channel(StrEnum):
+    """How a delivery travels."""
+
+    PUSH = "PUSH"  #: `escalationCreated` on a live dashboard connection
+    EMAIL = "EMAIL"
+
+
+class DeliveryKind(StrEnum):
+    """What a delivery tells."""
+
+    ESCALATION = "ESCALATION"  #: a session was escalated, or came back to the queue
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands. Only what is known: sent is not delivered."""
+
+    PENDING = "PENDING"  #: waits for `due_at`, or for its turn with the worker that leased it
+    SENDING = "SENDING"  #: a worker checked it a last time and is talking to the mail server
+    SENT = "SENT"  #: the mail server accepted it; the push was written to a socket
+    DELIVERED = "DELIVERED"  #: the recipient's client confirmed it
+    FAILED = "FAILED"  #: refused for good, or nobody confirmed it in time
+    SKIPPED = "SKIPPED"  #: no longer wanted; `reason` says why
+
+
+class SkipReason(StrEnum):
+    """Why a delivery was not made."""
+
+    PUSH_DELIVERED = "PUSH_DELIVERED"  #: the recipient's dashboard confirmed the push
+    CLAIMED = "CLAIMED"  #: somebody claimed the handoff first
+    RELEASED = "RELEASED"  #: the handoff went back to the queue; the new round tells it
+    CLOSED = "CLOSED"  #: the session was resolved or handed off again first
+    RECIPIENT_INACTIVE = "RECIPIENT_INACTIVE"  #: deactivated or deleted meanwhile
+    ROLE_CHANGED = "ROLE_CHANGED"  #: no longer a responder
+    SUPERSEDED = "SUPERSEDED"  #: a later round tells it again
+
+
+class EventKind(StrEnum):
+    """What happened in an account. The kinds are the vocabulary of timelines and subscriptions."""
+
+    ACCOUNT_CREATED = "ACCOUNT_CREATED"
+    TEAM_CREATED = "TEAM_CREATED"
+    USER_ADDED = "USER_ADDED"
+    USER_DEACTIVATED = "USER_DEACTIVATED"
+    SESSION_STARTED = "SESSION_STARTED"
+    SESSION_UPDATED = "SESSION_UPDATED"
+    MESSAGES_APPENDED = "MESSAGES_APPENDED"
+    BRANCH_ADDED = "BRANCH_ADDED"
+    BRANCH_UPDATED = "BRANCH_UPDATED"
+    SESSION_RESOLVED = "SESSION_RESOLVED"
+    HANDOFF_CREATED = "HANDOFF_CREATED"
+    HANDOFF_CLAIMED = "HANDOFF_CLAIMED"
+    HANDOFF_RELEASED = "HANDOFF_RELEASED"
+    HANDOFF_CLOSED = "HANDOFF_CLOSED"
+    HANDOFF_ACKNOWLEDGED = "HANDOFF_ACKNOWLEDGED"

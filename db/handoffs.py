@@ -1,0 +1,178 @@
+"""Handoffs: the acts of passing a session on, and the queue of those that nobody has taken yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
+
+from db.enums import HandoffIntent, HandoffPriority, HandoffState
+from db.models import handoffs, sessions
+from db.pages import Page, SortKey
+from db.session import Transaction, columns_of
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRow:
+    """One act of passing a session on."""
+
+    id: UUID
+    account_id: UUID
+    session_id: UUID
+    team_id: UUID | None  #: the session's team at the moment of handoff
+    intent: HandoffIntent
+    priority: HandoffPriority
+    state: HandoffState
+    notes: str | None
+    snapshot: dict[str, Any]  #: as `resolvers/snapshots.py` makes it; never changes
+    source_branch_id: UUID | None  #: the branch that was active
+    round: int  #: of telling the responders; a release begins the next
+    reach_online: int  #: responders with a dashboard at the moment of handoff
+    reach_email: int  #: responders without
+    handed_off_by_id: UUID
+    created_at: datetime
+    claimed_by_id: UUID | None
+    claimed_at: datetime | None
+    closed_at: datetime | None
+
+
+class QueueOrder(Enum):
+    """In which order the queue is read."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    OLDEST_FIRST = "OLDEST_FIRST"
+    PRIORITY_FIRST = "PRIORITY_FIRST"  #: most urgent first, and who waits longest among equals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """What part of the queue is asked for; None asks for all."""
+
+    team_id: UUID | None = None
+    intent: HandoffIntent | None = None
+    priority: HandoffPriority | None = None
+    problem_domain: str | None = None  #: of the session as it is now
+
+
+_TIME = [handoffs.c.created_at, handoffs.c.id]
+_NEWEST_FIRST = SortKey(_TIME, descending=True)
+_QUEUE_ORDERS = {
+    QueueOrder.NEWEST_FIRST: _NEWEST_FIRST,
+    QueueOrder.OLDEST_FIRST: SortKey(_TIME),
+    QueueOrder.PRIORITY_FIRST: SortKey([handoffs.c.priority, *_TIME]),
+}
+_COLUMNS = columns_of(HandoffRow, handoffs)
+
+
+async def add(tx: Transaction, row: HandoffRow) -> None:
+    """Store a handoff.
+
+    Raises:
+        IntegrityError: `uq_handoffs_one_unfinished`, the session has an open or claimed one.
+    """
+    await tx.execute(insert(handoffs).values({column.name: getattr(row, column.name) for column in _COLUMNS}))
+
+
+async def claim(tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime) -> HandoffRow | None:
+    """Give an open handoff to the user, and return it; None where it is not open.
+
+    The one statement is the arbiter: of any number that arrive together, the first to reach the row
+    changes it, and for every other the condition no longer holds.
+    """
+    values = {"state": HandoffState.CLAIMED, "claimed_by_id": user_id, "claimed_at": at}
+    return await _move(tx, handoff_id, handoffs.c.state == HandoffState.OPEN, values)
+
+
+async def release(tx: Transaction, handoff_id: UUID, user_id: UUID) -> HandoffRow | None:
+    """Put a handoff that the user has claimed back into the queue; None where they have not."""
+    mine = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claimed_by_id == user_id)
+    values = {
+        "state": HandoffState.OPEN,
+        "claimed_by_id": None,
+        "claimed_at": None,
+        "round": handoffs.c.round + 1,
+    }
+    return await _move(tx, handoff_id, mine, values)
+
+
+async def close(tx: Transaction, handoff_id: UUID, *, at: datetime) -> HandoffRow | None:
+    """Close an open or claimed handoff; None where it was closed already."""
+    values = {"state": HandoffState.CLOSED, "closed_at": at}
+    return await _move(tx, handoff_id, handoffs.c.state != HandoffState.CLOSED, values)
+
+
+async def unfinished_of(tx: Transaction, session_id: UUID) -> HandoffRow | None:
+    """Return the session's open or claimed handoff; there is at most one."""
+    mine = and_(handoffs.c.session_id == session_id, handoffs.c.state != HandoffState.CLOSED)
+    return await tx.fetch_one(_select(tx, mine), HandoffRow)
+
+
+async def by_ids(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, HandoffRow]:
+    """Return the handoffs of this account among the ids."""
+    rows = await tx.fetch_all(_select(tx, handoffs.c.id.in_(handoff_ids)), HandoffRow)
+    return {row.id: row for row in rows}
+
+
+async def queue(tx: Transaction, wanted: QueueFilter, order: QueueOrder, page: Page) -> list[HandoffRow]:
+    """Return up to `page.limit` unclaimed handoffs.
+
+    The sort key is (created_at, id), for PRIORITY_FIRST (priority, created_at, id). The order is that of
+    a partial index over the unclaimed, so the cost does not grow with the handoffs ever made.
+    """
+    return await _page(tx, _queue_conditions(wanted), _QUEUE_ORDERS[order], page)
+
+
+async def count_queue(tx: Transaction, wanted: QueueFilter) -> int:
+    """Return how many handoffs `queue` walks through."""
+    return await _count(tx, _queue_conditions(wanted))
+
+
+async def history(tx: Transaction, session_id: UUID, page: Page) -> list[HandoffRow]:
+    """Return up to `page.limit` handoffs of a session, newest first. The sort key is (created_at, id)."""
+    return await _page(tx, [handoffs.c.session_id == session_id], _NEWEST_FIRST, page)
+
+
+def _queue_conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [handoffs.c.state == HandoffState.OPEN]
+    if wanted.team_id is not None:
+        conditions.append(handoffs.c.team_id == wanted.team_id)
+    if wanted.intent is not None:
+        conditions.append(handoffs.c.intent == wanted.intent)
+    if wanted.priority is not None:
+        conditions.append(handoffs.c.priority == wanted.priority)
+    if wanted.problem_domain is not None:
+        conditions.append(_session_has_domain(wanted.problem_domain))
+    return conditions
+
+
+def _session_has_domain(domain: str) -> ColumnElement[bool]:
+    same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
+    return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
+
+
+async def _page(
+    tx: Transaction, conditions: Sequence[ColumnElement[bool]], key: SortKey, page: Page
+) -> list[HandoffRow]:
+    statement = _select(tx, *conditions)
+    if page.after is not None:
+        statement = statement.where(key.is_after(page.after))
+    return await tx.fetch_all(statement.order_by(*key.order()).limit(page.limit), HandoffRow)
+
+
+async def _count(tx: Transaction, conditions: Sequence[ColumnElement[bool]]) -> int:
+    statement = select(func.count()).select_from(handoffs).where(tx.own(handoffs), *conditions)
+    return int(await tx.fetch_value(statement))
+
+
+async def _move(
+    tx: Transaction, handoff_id: UUID, allowed: ColumnElement[bool], values: dict[str, Any]
+) -> HandoffRow | None:
+    statement = update(handoffs).where(tx.own(handoffs), handoffs.c.id == handoff_id, allowed).values(values)
+    return await tx.fetch_one(statement.returning(*_COLUMNS), HandoffRow)
+
+
+def _select(tx: Transaction, *conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return select(*_COLUMNS).where(tx.own(handoffs), *conditions)

@@ -1,0 +1,58 @@
+"""Bring a database to the newest tables, and tell whether it is there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from db.session import SystemTransaction
+
+#: Any number that nothing else in the database locks: two nodes that start together migrate once.
+_MIGRATION_LOCK = 4_845_220_071
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def newest_revision() -> str:
+    """Return the name of the last migration."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise LookupError("the package holds no migrations")
+    return head
+
+
+async def current_revision(tx: SystemTransaction) -> str | None:
+    """Return the migration that the database stands at, None for an empty database."""
+    return await tx.connection.run_sync(
+        lambda connection: MigrationContext.configure(connection).get_current_revision()
+    )
+
+
+async def upgrade(tx: SystemTransaction) -> None:
+    """Apply every migration that is missing, all or none."""
+    if tx.is_postgresql:
+        await tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+    await _run(tx, lambda config: command.upgrade(config, "head"))
+
+
+async def downgrade(tx: SystemTransaction, revision: str) -> None:
+    """Take back every migration after `revision`; "base" takes back all. Data in the tables is lost."""
+    await _run(tx, lambda config: command.downgrade(config, revision))
+
+
+async def _run(tx: SystemTransaction, what: Callable[[Config], None]) -> None:
+    config = _config()
+
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        what(config)
+
+    await tx.connection.run_sync(run)

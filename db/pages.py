@@ -1,0 +1,39 @@
+"""Keyset pages: the next rows after a known one, at a cost that does not grow with the page's number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal, tuple_
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows are asked for: at most `first`, after the row whose sort key is `after`."""
+
+    first: int
+    after: tuple[Any, ...] | None = None
+
+    @property
+    def limit(self) -> int:
+        """One row more than asked for: its presence tells that there is a next page."""
+        return self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """An order: columns that together are unique, all in one direction, as an index has them."""
+
+    columns: Sequence[ColumnElement[Any]]
+    descending: bool = False
+
+    def order(self) -> list[ColumnElement[Any]]:
+        """Return the ORDER BY."""
+        return [column.desc() if self.descending else column.asc() for column in self.columns]
+
+    def is_after(self, values: tuple[Any, ...]) -> ColumnElement[bool]:
+        """Return the condition that a row comes after the one with these key values."""
+        here = tuple_(*self.columns)
+        pairs = zip(values, self.columns, strict=True)
+        there = tuple_(*(literal(value, column.type) for value, column in pairs))
+        return here < there if self.descending else here > there

@@ -1,0 +1,58 @@
+"""Who has a live dashboard connection now, on any node.
+
+A connection is one running `escalationCreated` subscription of a responder. It counts while the node
+that holds it beats: a killed node's people are offline when its last beat is `STALE_AFTER` old, and
+nobody has to clean up for that.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
+
+from db.models import connections, nodes
+from db.session import Transaction, new_id
+
+#: How long a node is believed to live after its last beat.
+STALE_AFTER = timedelta(seconds=30)
+
+
+async def connect(
+    tx: Transaction, *, node_id: UUID, user_id: UUID, team_id: UUID | None, at: datetime
+) -> UUID:
+    """Store a connection of the user on the node, and return its id. `team_id` None follows every team."""
+    connection_id = new_id()
+    values = {
+        "id": connection_id,
+        "node_id": node_id,
+        "user_id": user_id,
+        "team_id": team_id,
+        "opened_at": at,
+    }
+    await tx.execute(insert(connections).values(account_id=tx.account_id, **values))
+    return connection_id
+
+
+async def disconnect(tx: Transaction, connection_id: UUID) -> None:
+    """Forget a connection."""
+    await tx.execute(delete(connections).where(tx.own(connections), connections.c.id == connection_id))
+
+
+async def online_for(tx: Transaction, team_id: UUID | None, *, now: datetime) -> set[UUID]:
+    """Return the users whose dashboards show an escalation of a session of that team (None: of no team)."""
+    follows: ColumnElement[bool] = connections.c.team_id.is_(None)
+    if team_id is not None:
+        follows = or_(follows, connections.c.team_id == team_id)
+    return await _online(tx, now, follows)
+
+
+async def online_among(tx: Transaction, user_ids: Sequence[UUID], *, now: datetime) -> set[UUID]:
+    """Return those of the users who have any dashboard open."""
+    return await _online(tx, now, connections.c.user_id.in_(user_ids))
+
+
+async def _online(tx: Transaction, now: datetime, condition: ColumnElement[bool]) -> set[UUID]:
+    alive = and_(nodes.c.id == connections.c.node_id, nodes.c.heartbeat_at > now - STALE_AFTER)
+    statement = select(connections.c.user_id).join(nodes, alive).where(tx.own(connections), condition)
+    return set((await tx.connection.execute(statement.distinct())).scalars())

@@ -1,0 +1,198 @@
+"""Troubleshooting sessions with their messages and branches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, insert, select, update
+
+from db.enums import ConfidenceTier, MessageRole, SessionStatus
+from db.models import handoffs, session_branches, session_messages, sessions
+from db.pages import Page, SortKey
+from db.session import Transaction, columns_of, new_id
+
+_NEWEST_FIRST = SortKey([sessions.c.created_at, sessions.c.id], descending=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One troubleshooting conversation."""
+
+    id: UUID
+    account_id: UUID
+    team_id: UUID | None
+    owner_id: UUID
+    status: SessionStatus
+    problem_summary: str | None
+    problem_domain: str | None
+    step_count: int
+    confidence_tier: ConfidenceTier | None
+    active_branch_id: UUID | None  #: None: the session is not branching
+    message_count: int
+    branch_count: int
+    handoff_count: int
+    escalated_to_id: UUID | None
+    escalation_package: dict[str, Any] | None
+    psa_ticket_id: str | None
+    actual_cause: str | None
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One thing said in a session."""
+
+    session_id: UUID
+    index: int  #: 0, 1, 2 … within the session
+    role: MessageRole
+    content: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRow:
+    """One line of investigation in a session."""
+
+    id: UUID
+    session_id: UUID
+    label: str
+    status: str
+    status_reason: str | None
+    parent_branch_id: UUID | None
+    order: int  #: 0, 1, 2 … in the order of creation
+
+
+async def add(tx: Transaction, values: dict[str, Any]) -> SessionRow:
+    """Store a session; `values` are columns by name."""
+    statement = insert(sessions).values(account_id=tx.account_id, id=new_id(), **values)
+    row = await tx.fetch_one(statement.returning(*columns_of(SessionRow, sessions)), SessionRow)
+    assert row is not None  # noqa: S101 (an insert of one row returns it)
+    return row
+
+
+async def lock(tx: Transaction, session_id: UUID) -> SessionRow | None:
+    """Return the session and hold it until the transaction ends; None where the account has none such.
+
+    On SQLite the transaction holds the whole database already.
+    """
+    return await tx.fetch_one(_select(tx, sessions.c.id == session_id).with_for_update(), SessionRow)
+
+
+async def lock_of_handoff(tx: Transaction, handoff_id: UUID) -> SessionRow | None:
+    """Return the session of a handoff, held like `lock` does; None where the account has no such handoff."""
+    its_session = select(handoffs.c.session_id).where(tx.own(handoffs), handoffs.c.id == handoff_id)
+    statement = _select(tx, sessions.c.id == its_session.scalar_subquery())
+    return await tx.fetch_one(statement.with_for_update(), SessionRow)
+
+
+async def change(tx: Transaction, session_id: UUID, values: dict[str, Any]) -> SessionRow:
+    """Set columns of a session that exists, and return it as it is now."""
+    statement = update(sessions).where(tx.own(sessions), sessions.c.id == session_id).values(values)
+    row = await tx.fetch_one(statement.returning(*columns_of(SessionRow, sessions)), SessionRow)
+    assert row is not None  # noqa: S101 (the caller holds the row's lock)
+    return row
+
+
+async def by_ids(tx: Transaction, session_ids: Sequence[UUID]) -> dict[UUID, SessionRow]:
+    """Return the sessions of this account among the ids."""
+    rows = await tx.fetch_all(_select(tx, sessions.c.id.in_(session_ids)), SessionRow)
+    return {row.id: row for row in rows}
+
+
+async def page(tx: Transaction, page: Page, *, status: SessionStatus | None) -> list[SessionRow]:
+    """Return up to `page.limit` sessions, newest first. The sort key is (created_at, id)."""
+    statement = _select(tx, *_with_status(status))
+    if page.after is not None:
+        statement = statement.where(_NEWEST_FIRST.is_after(page.after))
+    return await tx.fetch_all(statement.order_by(*_NEWEST_FIRST.order()).limit(page.limit), SessionRow)
+
+
+async def count(tx: Transaction, *, status: SessionStatus | None) -> int:
+    """Return how many sessions `page` walks through."""
+    statement = select(func.count()).select_from(sessions).where(tx.own(sessions), *_with_status(status))
+    return int(await tx.fetch_value(statement))
+
+
+async def append_messages(
+    tx: Transaction, session: SessionRow, messages: Sequence[tuple[MessageRole, str, datetime]]
+) -> SessionRow:
+    """Store messages after the last one of a session whose lock the caller holds."""
+    first = session.message_count
+    rows = [
+        {
+            "account_id": tx.account_id,
+            "session_id": session.id,
+            "index": first + offset,
+            "role": role,
+            "content": content,
+            "at": at,
+        }
+        for offset, (role, content, at) in enumerate(messages)
+    ]
+    await tx.execute(insert(session_messages), rows)
+    return await change(tx, session.id, {"message_count": first + len(rows)})
+
+
+async def messages_page(tx: Transaction, session_id: UUID, page: Page) -> list[MessageRow]:
+    """Return up to `page.limit` messages in order. The sort key is (index,)."""
+    after = -1 if page.after is None else page.after[0]
+    statement = (
+        select(*columns_of(MessageRow, session_messages))
+        .where(tx.own(session_messages), session_messages.c.session_id == session_id)
+        .where(session_messages.c.index > after)
+        .order_by(session_messages.c.index)
+        .limit(page.limit)
+    )
+    return await tx.fetch_all(statement, MessageRow)
+
+
+async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any]) -> BranchRow:
+    """Store the next branch of a session whose lock the caller holds; the first becomes the active one."""
+    row = BranchRow(id=new_id(), session_id=session.id, order=session.branch_count, **values)
+    await tx.execute(
+        insert(session_branches).values(
+            account_id=tx.account_id, **{field.name: getattr(row, field.name) for field in fields(row)}
+        )
+    )
+    active = session.active_branch_id or row.id
+    await change(tx, session.id, {"branch_count": row.order + 1, "active_branch_id": active})
+    return row
+
+
+async def change_branch(tx: Transaction, branch_id: UUID, values: dict[str, Any]) -> None:
+    """Set columns of a branch that exists."""
+    await tx.execute(
+        update(session_branches)
+        .where(tx.own(session_branches), session_branches.c.id == branch_id)
+        .values(values)
+    )
+
+
+async def branches_by_id(tx: Transaction, branch_ids: Sequence[UUID]) -> dict[UUID, BranchRow]:
+    """Return the branches of this account among the ids."""
+    rows = await tx.fetch_all(_select_branches(tx, session_branches.c.id.in_(branch_ids)), BranchRow)
+    return {row.id: row for row in rows}
+
+
+async def branches_of(tx: Transaction, session_ids: Sequence[UUID]) -> dict[UUID, list[BranchRow]]:
+    """Return the branches of each session in their order."""
+    found: dict[UUID, list[BranchRow]] = {session_id: [] for session_id in session_ids}
+    statement = _select_branches(tx, session_branches.c.session_id.in_(session_ids))
+    for row in await tx.fetch_all(statement.order_by(session_branches.c.order), BranchRow):
+        found[row.session_id].append(row)
+    return found
+
+
+def _with_status(status: SessionStatus | None) -> list[ColumnElement[bool]]:
+    return [] if status is None else [sessions.c.status == status]
+
+
+def _select(tx: Transaction, *conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return select(*columns_of(SessionRow, sessions)).where(tx.own(sessions), *conditions)
+
+
+def _select_branches(tx: Transaction, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return select(*columns_of(BranchRow, session_branches)).where(tx.own(session_branches), condition)

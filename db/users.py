@@ -1,0 +1,77 @@
+"""The people of an account."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, insert, select, update
+
+from db.enums import RESPONDER_ROLES, Role
+from db.models import users
+from db.session import Transaction, columns_of, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person of an account."""
+
+    id: UUID
+    account_id: UUID
+    email: str  #: lower case, unique over all accounts
+    name: str
+    role: Role
+    active: bool
+    deleted_at: datetime | None
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether the person may use the service at all."""
+        return self.active and self.deleted_at is None
+
+    @property
+    def is_responder(self) -> bool:
+        """Whether the person may create and claim handoffs, and is told of escalations."""
+        return self.may_sign_in and self.role in RESPONDER_ROLES
+
+
+async def add(tx: Transaction, *, email: str, name: str, role: Role, at: datetime) -> UUID:
+    """Store a user and return the id.
+
+    Raises:
+        IntegrityError: `uq_users_email`, the address is taken, in whatever account.
+    """
+    user_id = new_id()
+    values = {"id": user_id, "email": email, "name": name, "role": role, "created_at": at}
+    await tx.execute(insert(users).values(account_id=tx.account_id, **values))
+    return user_id
+
+
+async def deactivate(tx: Transaction, user_id: UUID) -> bool:
+    """Make the user inactive; return False when they were already."""
+    changed = update(users).where(tx.own(users), users.c.id == user_id, users.c.active).values(active=False)
+    return await tx.execute(changed) == 1
+
+
+async def in_account(tx: Transaction) -> list[UserRow]:
+    """Return the account's users who are not deleted, by address."""
+    statement = _select(tx.own(users), users.c.deleted_at.is_(None)).order_by(users.c.email)
+    return await tx.fetch_all(statement, UserRow)
+
+
+async def by_ids(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
+    """Return the users of this account among the ids, deleted ones too: history names them."""
+    rows = await tx.fetch_all(_select(tx.own(users), users.c.id.in_(user_ids)), UserRow)
+    return {row.id: row for row in rows}
+
+
+async def responders(tx: Transaction) -> list[UserRow]:
+    """Return everyone who may be told of an escalation of this account."""
+    statement = _select(
+        tx.own(users), users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES)
+    )
+    return await tx.fetch_all(statement, UserRow)
+
+
+def _select(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    return select(*columns_of(UserRow, users)).where(*conditions)

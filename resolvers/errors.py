@@ -1,0 +1,91 @@
+"""Refusals: outcomes that the caller must handle. The docstring of each is its message.
+
+    Refusal
+    ├── Unauthenticated          not signed in
+    ├── Forbidden                signed in, not allowed
+    ├── BadInput                 an argument that can be corrected
+    ├── NotFound                 an id that names nothing in this account
+    ├── SessionNotFound
+    ├── SessionResolved
+    ├── SessionAlreadyHandedOff  .handoff_id
+    ├── HandoffNotFound
+    ├── HandoffNotOpen           .state
+    ├── HandoffAlreadyClaimed    .claimed_by_id .claimed_at
+    └── HandoffNotClaimedByYou
+
+They carry plain values, never rows: what was read before a rollback may not hold after it.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from db.enums import HandoffState
+
+
+class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not a fault)
+    """The request was refused."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+    @property
+    def message(self) -> str:
+        """The sentence for the caller."""
+        return str(self.args[0])
+
+
+class Unauthenticated(Refusal):
+    """Sign in: send a valid token."""
+
+
+class Forbidden(Refusal):
+    """Engineer or admin access required"""  # noqa: D415 (the contract's exact sentence)
+
+
+class BadInput(Refusal):
+    """An argument cannot be used."""
+
+
+class NotFound(Refusal):
+    """Nothing in your account has this id."""
+
+
+class SessionNotFound(Refusal):
+    """No session of your account has this id."""
+
+
+class SessionResolved(Refusal):
+    """This session is resolved. Start a new one."""
+
+
+class SessionAlreadyHandedOff(Refusal):
+    """This session waits in the queue already."""
+
+    def __init__(self, handoff_id: UUID) -> None:
+        super().__init__()
+        self.handoff_id = handoff_id
+
+
+class HandoffNotFound(Refusal):
+    """No handoff of your account has this id."""
+
+
+class HandoffNotOpen(Refusal):
+    """This handoff is closed: its session was resolved or handed off again."""
+
+    def __init__(self, state: HandoffState) -> None:
+        super().__init__()
+        self.state = state
+
+
+class HandoffAlreadyClaimed(Refusal):
+    """Somebody else claimed this handoff first."""
+
+    def __init__(self, claimed_by_id: UUID, claimed_at: datetime) -> None:
+        super().__init__()
+        self.claimed_by_id = claimed_by_id
+        self.claimed_at = claimed_at
+
+
+class HandoffNotClaimedByYou(Refusal):
+    """Only the one who claimed a handoff can release it, and you have not."""

@@ -1,0 +1,328 @@
+"""Passing a session on: create, claim, release.
+
+Every function locks the session first, then changes the handoff, and appends the events last: the order
+that all writers share, so that none waits for another in a circle. Nobody is told here; the deliveries
+and events that a transaction leaves behind are sent after its commit, by others.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from db import deliveries, events, handoffs, idempotency, presence, sessions, users
+from db.enums import (
+    DeliveryKind,
+    EventKind,
+    HandoffIntent,
+    HandoffPriority,
+    HandoffState,
+    SessionStatus,
+    SkipReason,
+)
+from db.events import Event
+from db.handoffs import HandoffRow
+from db.idempotency import KeyRow
+from db.session import Transaction, new_id
+from db.sessions import SessionRow
+from db.users import UserRow
+from notify import policy
+from notify.policy import Reach
+from resolvers import snapshots
+from resolvers.errors import (
+    BadInput,
+    HandoffAlreadyClaimed,
+    HandoffNotClaimedByYou,
+    HandoffNotFound,
+    HandoffNotOpen,
+    SessionAlreadyHandedOff,
+    SessionNotFound,
+    SessionResolved,
+)
+from resolvers.inputs import MAX_LABEL, MAX_NOTES, MAX_REASON, clean_optional_text, clean_text
+from resolvers.permissions import require_responder
+
+log = logging.getLogger(__name__)
+
+_STATUS_WHILE_OPEN = {
+    HandoffIntent.PARK: SessionStatus.PAUSED,
+    HandoffIntent.ESCALATE: SessionStatus.ESCALATED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHandoff:
+    """What an engineer asks for."""
+
+    session_id: UUID
+    intent: HandoffIntent
+    notes: str | None = None
+    priority: HandoffPriority = HandoffPriority.NORMAL
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A handoff, and whom it reached when it was made."""
+
+    handoff: HandoffRow
+    reach: Reach
+
+
+async def create(
+    tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime, grace: timedelta
+) -> Created:
+    """Park or escalate a session.
+
+    1. Lock the session: of two that arrive together, the second finds the first one's handoff.
+    2. Answer a retried request with what the first one made.
+    3. Refuse a session that may not be handed off; close the claimed handoff that this one follows.
+    4. Store the snapshot and the handoff; change the session.
+    5. For an escalation, store what each responder is to be sent; `grace` is how long a push may stay
+       unconfirmed before the mail goes.
+    6. Append the event, last.
+
+    Raises:
+        Forbidden: the viewer only reads.
+        SessionNotFound, SessionResolved, SessionAlreadyHandedOff: the session may not be handed off.
+        BadInput: a text cannot be stored, or the idempotency key was used with another input.
+    """
+    require_responder(viewer)
+    new = _clean(new)
+    session = await sessions.lock(tx, new.session_id)
+    before = await _made_before(tx, viewer, new, now=now)
+    if before is not None:
+        return before
+    session, claimed_before = await _free_for_handoff(tx, session)
+
+    if claimed_before is not None:
+        await _close(tx, claimed_before, now=now)
+    told, online = await _audience(tx, session, new.intent, except_for=viewer.id, now=now)
+    handoff = await _store(tx, viewer, session, new, policy.reach(told, online), now=now)
+    planned = policy.plan(told, online, now=now, grace=grace)
+    await deliveries.add(tx, handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now)
+    await _remember(tx, viewer, new, handoff.id, now=now)
+    if claimed_before is not None:
+        summary = "closed it: the session was handed off again"
+        await _append(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer, summary, now=now)
+    verb = "parked" if new.intent == HandoffIntent.PARK else "escalated"
+    await _append(tx, EventKind.HANDOFF_CREATED, handoff, viewer, f"{verb} the session", now=now)
+    return Created(handoff, _reach(handoff))
+
+
+async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> HandoffRow:
+    """Give an open handoff to the viewer, and to nobody else.
+
+    The race is settled by one conditional UPDATE in `db.handoffs.claim`: the first to reach the row takes
+    it, everybody else's statement matches nothing and is then explained. The winner's repeated click
+    finds its own claim and writes nothing. What was still to be sent is skipped in the same transaction,
+    so no mail about the handoff begins after the commit.
+
+    Raises:
+        Forbidden: the viewer only reads. Checked first: it says nothing about the handoff.
+        HandoffNotFound: the account has no such handoff.
+        HandoffAlreadyClaimed: somebody else has it; the refusal says who and since when.
+        HandoffNotOpen: it is closed.
+    """
+    require_responder(viewer)
+    session = await sessions.lock_of_handoff(tx, handoff_id)
+    if session is None:
+        raise HandoffNotFound
+    handoff = await handoffs.claim(tx, handoff_id, viewer.id, at=now)
+    if handoff is None:
+        return await _explain_lost_claim(tx, viewer, handoff_id)
+    await sessions.change(tx, session.id, {"status": SessionStatus.ACTIVE, "escalated_to_id": viewer.id})
+    await deliveries.skip_unsent(tx, handoff_id, SkipReason.CLAIMED)
+    await _append(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer, "claimed it", now=now)
+    return handoff
+
+
+async def release(
+    tx: Transaction,
+    viewer: UserRow,
+    handoff_id: UUID,
+    reason: str | None,
+    *,
+    now: datetime,
+    grace: timedelta,
+) -> HandoffRow:
+    """Put a handoff that the viewer claimed back into the queue.
+
+    An escalation begins a new round: every responder but the viewer is told again.
+
+    Raises:
+        Forbidden: the viewer only reads.
+        HandoffNotFound: the account has no such handoff.
+        HandoffNotClaimedByYou: the viewer does not hold it.
+        BadInput: the reason cannot be stored.
+    """
+    require_responder(viewer)
+    reason = clean_optional_text("reason", reason, MAX_REASON)
+    session = await sessions.lock_of_handoff(tx, handoff_id)
+    if session is None:
+        raise HandoffNotFound
+    handoff = await handoffs.release(tx, handoff_id, viewer.id)
+    if handoff is None:
+        raise HandoffNotClaimedByYou
+    await sessions.change(
+        tx, session.id, {"status": _STATUS_WHILE_OPEN[handoff.intent], "escalated_to_id": None}
+    )
+    told, online = await _audience(tx, session, handoff.intent, except_for=viewer.id, now=now)
+    planned = policy.plan(told, online, now=now, grace=grace)
+    await deliveries.add(tx, handoff_id, DeliveryKind.ESCALATION, handoff.round, planned, at=now)
+    summary = "released it" if reason is None else f"released it: {reason}"
+    await _append(tx, EventKind.HANDOFF_RELEASED, handoff, viewer, summary, now=now)
+    return handoff
+
+
+async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, now: datetime) -> None:
+    """Close the handoff of a session that is being resolved, if it has one that is not finished.
+
+    The caller holds the session's lock and has made every other change: this appends an event.
+    """
+    handoff = await handoffs.unfinished_of(tx, session_id)
+    if handoff is not None:
+        await _close(tx, handoff, now=now)
+        summary = "closed it: the session was resolved"
+        await _append(tx, EventKind.HANDOFF_CLOSED, handoff, viewer, summary, now=now)
+
+
+async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
+    await handoffs.close(tx, handoff.id, at=now)
+    await deliveries.skip_unsent(tx, handoff.id, SkipReason.CLOSED)
+
+
+def _clean(new: NewHandoff) -> NewHandoff:
+    key = new.idempotency_key
+    return NewHandoff(
+        session_id=new.session_id,
+        intent=new.intent,
+        notes=clean_optional_text("notes", new.notes, MAX_NOTES),
+        priority=new.priority,
+        idempotency_key=None if key is None else clean_text("idempotencyKey", key, MAX_LABEL),
+    )
+
+
+async def _made_before(tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime) -> Created | None:
+    if new.idempotency_key is None:
+        return None
+    known = await idempotency.find(tx, viewer.id, new.idempotency_key, now=now)
+    if known is None:
+        return None
+    if known.fingerprint != _fingerprint(new):
+        raise BadInput("idempotencyKey was used with another input in the last 24 hours. Use a new key.")
+    handoff = (await handoffs.by_ids(tx, [known.handoff_id]))[known.handoff_id]
+    return Created(handoff, _reach(handoff))
+
+
+async def _free_for_handoff(
+    tx: Transaction, session: SessionRow | None
+) -> tuple[SessionRow, HandoffRow | None]:
+    """Return the session and the claimed handoff that it comes from, or refuse."""
+    if session is None:
+        raise SessionNotFound
+    if session.status == SessionStatus.RESOLVED:
+        raise SessionResolved
+    unfinished = await handoffs.unfinished_of(tx, session.id)
+    if unfinished is not None and unfinished.state == HandoffState.OPEN:
+        raise SessionAlreadyHandedOff(unfinished.id)
+    return session, unfinished
+
+
+async def _audience(
+    tx: Transaction, session: SessionRow, intent: HandoffIntent, *, except_for: UUID, now: datetime
+) -> tuple[list[UUID], set[UUID]]:
+    """Return who is told, and who of the account is at a screen. Parking tells no one."""
+    if intent == HandoffIntent.PARK:
+        return [], set()
+    told = policy.recipients(await users.responders(tx), except_for=except_for)
+    online = await presence.online_for(tx, session.team_id, now=now)
+    if not told:
+        log.warning("nobody can be reached", extra={"session_id": str(session.id)})
+    return told, online
+
+
+async def _store(
+    tx: Transaction, viewer: UserRow, session: SessionRow, new: NewHandoff, reach: Reach, *, now: datetime
+) -> HandoffRow:
+    branches = (await sessions.branches_of(tx, [session.id]))[session.id]
+    handoff = HandoffRow(
+        id=new_id(),
+        account_id=tx.account_id,
+        session_id=session.id,
+        team_id=session.team_id,
+        intent=new.intent,
+        priority=new.priority,
+        state=HandoffState.OPEN,
+        notes=new.notes,
+        snapshot=snapshots.take(session, branches),
+        source_branch_id=session.active_branch_id,
+        round=0,
+        reach_online=reach.online,
+        reach_email=reach.email,
+        handed_off_by_id=viewer.id,
+        created_at=now,
+        claimed_by_id=None,
+        claimed_at=None,
+        closed_at=None,
+    )
+    await handoffs.add(tx, handoff)
+    package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
+    await sessions.change(
+        tx,
+        session.id,
+        {
+            "status": _STATUS_WHILE_OPEN[new.intent],
+            "handoff_count": session.handoff_count + 1,
+            "escalated_to_id": None,
+            "escalation_package": package,
+        },
+    )
+    return handoff
+
+
+async def _remember(
+    tx: Transaction, viewer: UserRow, new: NewHandoff, handoff_id: UUID, *, now: datetime
+) -> None:
+    if new.idempotency_key is not None:
+        made = KeyRow(fingerprint=_fingerprint(new), handoff_id=handoff_id)
+        if not await idempotency.remember(tx, viewer.id, new.idempotency_key, made, at=now):
+            raise BadInput("idempotencyKey is being used with another input at this moment. Use a new key.")
+
+
+async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:
+    handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    if handoff.state == HandoffState.CLOSED or handoff.claimed_by_id is None or handoff.claimed_at is None:
+        raise HandoffNotOpen(handoff.state)
+    if handoff.claimed_by_id != viewer.id:
+        raise HandoffAlreadyClaimed(handoff.claimed_by_id, handoff.claimed_at)
+    return handoff
+
+
+async def _append(
+    tx: Transaction, kind: EventKind, handoff: HandoffRow, actor: UserRow, summary: str, *, now: datetime
+) -> None:
+    event = Event(
+        kind=kind,
+        at=now,
+        summary=summary,
+        actor_id=actor.id,
+        session_id=handoff.session_id,
+        handoff_id=handoff.id,
+        team_id=handoff.team_id,
+        intent=handoff.intent,
+        round=handoff.round,
+    )
+    await events.append(tx, event)
+
+
+def _fingerprint(new: NewHandoff) -> str:
+    """Return a digest of the whole input, equal for equal inputs."""
+    whole = json.dumps(asdict(new), default=str, sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _reach(handoff: HandoffRow) -> Reach:
+    return Reach(online=handoff.reach_online, email=handoff.reach_email)

@@ -1,0 +1,67 @@
+"""Checks of what callers send, each with a sentence that says what to correct."""
+
+from datetime import UTC, datetime
+
+from resolvers.errors import BadInput
+
+MAX_SUMMARY = 500
+MAX_LABEL = 200  #: also domains, states and other short names
+MAX_REASON = 2_000
+MAX_NOTES = 20_000
+MAX_MESSAGE = 100_000
+MAX_MESSAGES = 500
+MAX_STEPS = 1_000_000
+
+
+def clean_text(field: str, value: str, longest: int) -> str:
+    """Return the text without surrounding white space.
+
+    Raises:
+        BadInput: it is empty, too long, or holds what the database cannot store.
+    """
+    text = value.strip()
+    if not text:
+        raise BadInput(f"{field} must not be empty.")
+    return _storable(field, text, longest)
+
+
+def clean_optional_text(field: str, value: str | None, longest: int) -> str | None:
+    """Return the text without surrounding white space, None for none or nothing but white space.
+
+    Raises:
+        BadInput: it is too long, or holds what the database cannot store.
+    """
+    text = (value or "").strip()
+    return _storable(field, text, longest) if text else None
+
+
+def clean_steps(value: int | None) -> int:
+    """Return a step count.
+
+    Raises:
+        BadInput: it is no count.
+    """
+    if value is None or not 0 <= value <= MAX_STEPS:
+        raise BadInput(f"stepCount must be between 0 and {MAX_STEPS}.")
+    return value
+
+
+def clean_instant(field: str, value: datetime, *, now: datetime) -> datetime:
+    """Return an instant in UTC.
+
+    Raises:
+        BadInput: it has no time zone or lies in the future.
+    """
+    if value.tzinfo is None:
+        raise BadInput(f"{field} needs a time zone, like 2026-01-31T09:30:00Z.")
+    if value > now:
+        raise BadInput(f"{field} lies in the future.")
+    return value.astimezone(UTC)
+
+
+def _storable(field: str, text: str, longest: int) -> str:
+    if len(text) > longest:
+        raise BadInput(f"{field} has {len(text)} characters; at most {longest} are kept.")
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadInput(f"{field} holds a character that is not text (NUL or half a surrogate pair).")
+    return text

@@ -1,0 +1,20 @@
+"""Who may do what. Roles come from the database at each operation, never from the token."""
+
+from db.enums import ADMIN_ROLES
+from db.users import UserRow
+from resolvers.errors import Forbidden
+
+
+def require_responder(viewer: UserRow) -> None:
+    """Refuse everyone who may only read.
+
+    Raises:
+        Forbidden: the viewer is not an active owner, admin or engineer.
+    """
+    if not viewer.is_responder:
+        raise Forbidden
+
+
+def is_admin(viewer: UserRow) -> bool:
+    """Tell whether the viewer manages the account."""
+    return viewer.may_sign_in and viewer.role in ADMIN_ROLES

@@ -1,0 +1,294 @@
+"""Taking sessions in: what assistants and tools tell about a troubleshooting conversation.
+
+Each function locks the session first, then writes, then appends the event: the order that all writers
+share, so that none waits for another in a circle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import accounts, events, handoffs, sessions, users
+from db.enums import ConfidenceTier, EventKind, HandoffState, MessageRole, SessionStatus
+from db.events import Event
+from db.session import Transaction
+from db.sessions import SessionRow
+from db.users import UserRow
+from resolvers.errors import BadInput, Forbidden, NotFound, SessionNotFound, SessionResolved
+from resolvers.handoffs import close_resolved
+from resolvers.inputs import (
+    MAX_LABEL,
+    MAX_MESSAGE,
+    MAX_MESSAGES,
+    MAX_REASON,
+    MAX_SUMMARY,
+    clean_instant,
+    clean_optional_text,
+    clean_steps,
+    clean_text,
+)
+from resolvers.permissions import is_admin, require_responder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message to be added to a session."""
+
+    role: MessageRole
+    content: str
+    at: datetime | None = None  #: None: now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """A session to be started."""
+
+    problem_summary: str
+    problem_domain: str | None = None
+    team_id: UUID | None = None
+    owner_id: UUID | None = None  #: None: the caller
+    confidence_tier: ConfidenceTier | None = None
+    psa_ticket_id: str | None = None
+    messages: Sequence[NewMessage] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBranch:
+    """A line of investigation to be added to a session."""
+
+    label: str
+    status: str | None = None  #: None: "open"
+    status_reason: str | None = None
+    parent_branch_id: UUID | None = None
+
+
+async def start(tx: Transaction, viewer: UserRow, new: NewSession, *, now: datetime) -> SessionRow:
+    """Store a session with its first messages.
+
+    Raises:
+        Forbidden: the viewer only reads, or starts it for another without being an admin.
+        NotFound: the team or owner is not of this account.
+        BadInput: a text or a time cannot be stored.
+    """
+    require_responder(viewer)
+    session = await sessions.add(
+        tx,
+        {
+            "team_id": await _known_team(tx, new.team_id),
+            "owner_id": await _allowed_owner(tx, viewer, new.owner_id),
+            "status": SessionStatus.ACTIVE,
+            "problem_summary": clean_text("problemSummary", new.problem_summary, MAX_SUMMARY),
+            "problem_domain": clean_optional_text("problemDomain", new.problem_domain, MAX_LABEL),
+            "confidence_tier": new.confidence_tier,
+            "psa_ticket_id": clean_optional_text("psaTicketId", new.psa_ticket_id, MAX_LABEL),
+            "created_at": now,
+        },
+    )
+    if new.messages:
+        session = await sessions.append_messages(tx, session, _clean_messages(new.messages, now=now))
+    await _tell(tx, viewer, session, EventKind.SESSION_STARTED, "started the session", now=now)
+    return session
+
+
+async def update(
+    tx: Transaction, viewer: UserRow, session_id: UUID, changes: dict[str, Any], *, now: datetime
+) -> SessionRow:
+    """Set fields of a session. `changes` holds only what is to change, by column; None clears.
+
+    Raises:
+        Forbidden: the viewer only reads.
+        SessionNotFound, SessionResolved: the session cannot be changed.
+        BadInput: a value cannot be stored, or the branch is not one of the session's.
+    """
+    session = await _open_session(tx, viewer, session_id)
+    values = await _clean_changes(tx, session, changes)
+    if not values:
+        return session
+    session = await sessions.change(tx, session_id, values)
+    changed = ", ".join(sorted(values)).replace("_", " ")
+    await _tell(tx, viewer, session, EventKind.SESSION_UPDATED, f"changed {changed}", now=now)
+    return session
+
+
+async def append_messages(
+    tx: Transaction, viewer: UserRow, session_id: UUID, messages: Sequence[NewMessage], *, now: datetime
+) -> SessionRow:
+    """Add messages after the last one of a session.
+
+    Raises:
+        Forbidden, SessionNotFound, SessionResolved: as `update`.
+        BadInput: there is no message, there are too many, or one cannot be stored.
+    """
+    session = await _open_session(tx, viewer, session_id)
+    if not messages:
+        raise BadInput("messages must hold at least one message.")
+    session = await sessions.append_messages(tx, session, _clean_messages(messages, now=now))
+    what = f"added {len(messages)} message{'s' if len(messages) > 1 else ''}"
+    await _tell(tx, viewer, session, EventKind.MESSAGES_APPENDED, what, now=now)
+    return session
+
+
+async def add_branch(
+    tx: Transaction, viewer: UserRow, session_id: UUID, new: NewBranch, *, now: datetime
+) -> SessionRow:
+    """Add a line of investigation. A session's first becomes its active branch.
+
+    Raises:
+        Forbidden, SessionNotFound, SessionResolved: as `update`.
+        BadInput: a text cannot be stored, or the parent is not a branch of this session.
+    """
+    session = await _open_session(tx, viewer, session_id)
+    if new.parent_branch_id is not None:
+        await _require_branch(tx, session, "parentBranchId", new.parent_branch_id)
+    branch = await sessions.add_branch(
+        tx,
+        session,
+        {
+            "label": clean_text("label", new.label, MAX_LABEL),
+            "status": clean_text("status", new.status or "open", MAX_LABEL),
+            "status_reason": clean_optional_text("statusReason", new.status_reason, MAX_REASON),
+            "parent_branch_id": new.parent_branch_id,
+        },
+    )
+    await _tell(tx, viewer, session, EventKind.BRANCH_ADDED, f"added the branch “{branch.label}”", now=now)
+    return await _again(tx, session_id)
+
+
+async def update_branch(
+    tx: Transaction, viewer: UserRow, branch_id: UUID, changes: dict[str, Any], *, now: datetime
+) -> SessionRow:
+    """Set fields of a branch. `changes` holds only what is to change, by column; None clears.
+
+    Raises:
+        Forbidden, SessionResolved: as `update`.
+        NotFound: no branch of this account has the id.
+        BadInput: a value cannot be stored.
+    """
+    require_responder(viewer)
+    branch = (await sessions.branches_by_id(tx, [branch_id])).get(branch_id)
+    if branch is None:
+        raise NotFound("No branch of your account has this id.")
+    session = await _open_session(tx, viewer, branch.session_id)
+    values = _clean_branch_changes(changes)
+    if not values:
+        return session
+    await sessions.change_branch(tx, branch_id, values)
+    what = f"updated the branch “{values.get('label', branch.label)}”"
+    await _tell(tx, viewer, session, EventKind.BRANCH_UPDATED, what, now=now)
+    return session
+
+
+async def resolve(
+    tx: Transaction, viewer: UserRow, session_id: UUID, actual_cause: str | None, *, now: datetime
+) -> SessionRow:
+    """Finish a session; close its handoff and skip what was still to be sent about it.
+
+    Raises:
+        Forbidden, SessionNotFound, SessionResolved: as `update`.
+        BadInput: the cause cannot be stored.
+    """
+    session = await _open_session(tx, viewer, session_id)
+    cause = clean_optional_text("actualCause", actual_cause, MAX_REASON)
+    values = {"status": SessionStatus.RESOLVED, "resolved_at": now, "actual_cause": cause}
+    session = await sessions.change(tx, session_id, values)
+    await close_resolved(tx, viewer, session_id, now=now)
+    await _tell(tx, viewer, session, EventKind.SESSION_RESOLVED, "resolved the session", now=now)
+    return session
+
+
+async def _open_session(tx: Transaction, viewer: UserRow, session_id: UUID) -> SessionRow:
+    require_responder(viewer)
+    session = await sessions.lock(tx, session_id)
+    if session is None:
+        raise SessionNotFound
+    if session.status == SessionStatus.RESOLVED:
+        raise SessionResolved
+    return session
+
+
+async def _again(tx: Transaction, session_id: UUID) -> SessionRow:
+    return (await sessions.by_ids(tx, [session_id]))[session_id]
+
+
+async def _known_team(tx: Transaction, team_id: UUID | None) -> UUID | None:
+    if team_id is not None and not await accounts.teams_by_id(tx, [team_id]):
+        raise NotFound("No team of your account has this id.")
+    return team_id
+
+
+async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None) -> UUID:
+    if owner_id is None or owner_id == viewer.id:
+        return viewer.id
+    if not is_admin(viewer):
+        raise Forbidden("Admin access required to start a session for somebody else")
+    if not await users.by_ids(tx, [owner_id]):
+        raise NotFound("No user of your account has this id.")
+    return owner_id
+
+
+async def _require_branch(tx: Transaction, session: SessionRow, field: str, branch_id: UUID) -> None:
+    branch = (await sessions.branches_by_id(tx, [branch_id])).get(branch_id)
+    if branch is None or branch.session_id != session.id:
+        raise BadInput(f"{field} is not a branch of this session.")
+
+
+def _clean_messages(
+    messages: Sequence[NewMessage], *, now: datetime
+) -> list[tuple[MessageRole, str, datetime]]:
+    if len(messages) > MAX_MESSAGES:
+        raise BadInput(f"messages holds {len(messages)} messages; send at most {MAX_MESSAGES} at a time.")
+    return [
+        (
+            message.role,
+            clean_text("content", message.content, MAX_MESSAGE),
+            now if message.at is None else clean_instant("at", message.at, now=now),
+        )
+        for message in messages
+    ]
+
+
+async def _clean_changes(tx: Transaction, session: SessionRow, changes: dict[str, Any]) -> dict[str, Any]:
+    values = dict(changes)
+    for column, field, longest in (
+        ("problem_summary", "problemSummary", MAX_SUMMARY),
+        ("problem_domain", "problemDomain", MAX_LABEL),
+        ("psa_ticket_id", "psaTicketId", MAX_LABEL),
+    ):
+        if column in values:
+            values[column] = clean_optional_text(field, values[column], longest)
+    if "step_count" in values:
+        values["step_count"] = clean_steps(values["step_count"])
+    if values.get("active_branch_id") is not None:
+        await _require_branch(tx, session, "activeBranchId", values["active_branch_id"])
+    return values
+
+
+def _clean_branch_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    values = dict(changes)
+    for column in ("label", "status"):
+        if column in values:
+            values[column] = clean_text(column, values[column] or "", MAX_LABEL)
+    if "status_reason" in values:
+        values["status_reason"] = clean_optional_text("statusReason", values["status_reason"], MAX_REASON)
+    return values
+
+
+async def _tell(
+    tx: Transaction, viewer: UserRow, session: SessionRow, kind: EventKind, summary: str, *, now: datetime
+) -> None:
+    """Append the event; where the session waits in the queue, as one of its handoff too."""
+    unfinished = await handoffs.unfinished_of(tx, session.id)
+    waiting = unfinished if unfinished is not None and unfinished.state == HandoffState.OPEN else None
+    event = Event(
+        kind=kind,
+        at=now,
+        summary=summary,
+        actor_id=viewer.id,
+        session_id=session.id,
+        handoff_id=None if waiting is None else waiting.id,
+        team_id=session.team_id,
+        intent=None if waiting is None else waiting.intent,
+    )
+    await events.append(tx, event)
