@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select
 
+from db.errors import unique
 from db.models import account_counters, accounts, team_members, teams
 from db.session import Transaction, columns_of, new_id
 
@@ -31,9 +32,10 @@ async def create(tx: Transaction, name: str, *, at: datetime) -> None:
     """Store the account whose id the transaction carries, with its event counter at 0.
 
     Raises:
-        IntegrityError: `uq_accounts_name`, the name is taken.
+        Taken: the name is.
     """
-    await tx.execute(insert(accounts).values(id=tx.account_id, name=name, created_at=at))
+    with unique():
+        await tx.execute(insert(accounts).values(id=tx.account_id, name=name, created_at=at))
     await tx.execute(insert(account_counters).values(account_id=tx.account_id, event_sequence=0))
 
 

@@ -124,8 +124,10 @@ async def mark_pushed(
     return await tx.execute(statement) == 1
 
 
-async def begin(tx: Transaction, delivery_id: UUID, lease: UUID, *, at: datetime) -> DeliveryRow | None:
-    """Take the last step before the mail server is spoken to, and return the delivery.
+async def begin(
+    tx: Transaction, delivery_id: UUID, lease: UUID, *, at: datetime, until: datetime
+) -> DeliveryRow | None:
+    """Take the last step before the mail server is spoken to, and return the delivery. Extends the lease.
 
     None where the lease was lost, or the delivery is no longer wanted: its handoff is not open, or is in
     a later round. A claim that commits first makes this statement find nothing; one that commits later
@@ -140,7 +142,7 @@ async def begin(tx: Transaction, delivery_id: UUID, lease: UUID, *, at: datetime
     statement = (
         update(deliveries)
         .where(*_leased(tx, delivery_id, lease), wanted.exists())
-        .values(status=DeliveryStatus.SENDING, attempts=deliveries.c.attempts + 1)
+        .values(status=DeliveryStatus.SENDING, attempts=deliveries.c.attempts + 1, lease_until=until)
         .returning(*columns_of(DeliveryRow, deliveries))
     )
     row = await tx.fetch_one(statement, DeliveryRow)

@@ -6,32 +6,34 @@ nobody has to clean up for that.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
 
 from db.models import connections, nodes
-from db.session import Transaction, new_id
+from db.session import Transaction
 
 #: How long a node is believed to live after its last beat.
 STALE_AFTER = timedelta(seconds=30)
 
 
-async def connect(
-    tx: Transaction, *, node_id: UUID, user_id: UUID, team_id: UUID | None, at: datetime
-) -> UUID:
-    """Store a connection of the user on the node, and return its id. `team_id` None follows every team."""
-    connection_id = new_id()
-    values = {
-        "id": connection_id,
-        "node_id": node_id,
-        "user_id": user_id,
-        "team_id": team_id,
-        "opened_at": at,
-    }
-    await tx.execute(insert(connections).values(account_id=tx.account_id, **values))
-    return connection_id
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """One running subscription of a responder."""
+
+    account_id: UUID
+    id: UUID
+    node_id: UUID
+    user_id: UUID
+    team_id: UUID | None  #: None: follows every team
+    opened_at: datetime
+
+
+async def connect(tx: Transaction, connection: ConnectionRow) -> None:
+    """Store a connection of the transaction's account."""
+    await tx.execute(insert(connections).values({**asdict(connection), "account_id": tx.account_id}))
 
 
 async def disconnect(tx: Transaction, connection_id: UUID) -> None:

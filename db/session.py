@@ -11,6 +11,7 @@ called without naming one. Only `db/system.py` crosses accounts; it takes a `Sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -155,6 +156,8 @@ def _sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     SQLite has one writer at a time anyway. With one connection the writers wait in a fair queue here:
     with many, each busy-waits in the file, and the slowest waited six times longer (measured).
     """
+    if address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60)
     reader = create_async_engine(address, pool_size=4, max_overflow=0, pool_timeout=60)
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):

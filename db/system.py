@@ -50,12 +50,16 @@ async def latest_sequences(tx: SystemTransaction, account_ids: Sequence[UUID]) -
     return {row.account_id: row.event_sequence for row in await tx.connection.execute(statement)}
 
 
-async def beat(tx: SystemTransaction, node_id: UUID, name: str, *, now: datetime) -> None:
-    """Record that the node lives; store it where it is new, or was swept away while it slept."""
+async def beat(tx: SystemTransaction, node_id: UUID, *, now: datetime) -> bool:
+    """Record that the node lives; False where it is not known (any more)."""
     alive = update(nodes).where(nodes.c.id == node_id).values(heartbeat_at=now)
-    if not await tx.execute(alive):
-        values = {"id": node_id, "name": name, "started_at": now, "heartbeat_at": now}
-        await tx.execute(insert(nodes).values(values))
+    return await tx.execute(alive) == 1
+
+
+async def add_node(tx: SystemTransaction, node_id: UUID, name: str, *, now: datetime) -> None:
+    """Store a node that begins to live."""
+    values = {"id": node_id, "name": name, "started_at": now, "heartbeat_at": now}
+    await tx.execute(insert(nodes).values(values))
 
 
 async def forget_node(tx: SystemTransaction, node_id: UUID) -> None:
@@ -93,6 +97,16 @@ async def lease_due(
         .returning(deliveries.c.account_id, deliveries.c.id)
     )
     return await tx.fetch_all(statement, Leased)
+
+
+async def give_back(tx: SystemTransaction, lease: UUID) -> int:
+    """End a lease early, for what was not begun under it; return how many deliveries that were."""
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.leased_by == lease, deliveries.c.status == DeliveryStatus.PENDING)
+        .values(leased_by=None, lease_until=None)
+    )
+    return await tx.execute(statement)
 
 
 async def next_due(tx: SystemTransaction) -> datetime | None:

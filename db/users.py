@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, insert, select, update
 
 from db.enums import RESPONDER_ROLES, Role
+from db.errors import unique
 from db.models import users
 from db.session import Transaction, columns_of, new_id
 
@@ -39,11 +40,12 @@ async def add(tx: Transaction, *, email: str, name: str, role: Role, at: datetim
     """Store a user and return the id.
 
     Raises:
-        IntegrityError: `uq_users_email`, the address is taken, in whatever account.
+        Taken: the address is, in whatever account.
     """
     user_id = new_id()
     values = {"id": user_id, "email": email, "name": name, "role": role, "created_at": at}
-    await tx.execute(insert(users).values(account_id=tx.account_id, **values))
+    with unique():
+        await tx.execute(insert(users).values(account_id=tx.account_id, **values))
     return user_id
 
 

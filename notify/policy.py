@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db.deliveries import NewDelivery
-from db.enums import Channel
+from db.deliveries import DeliveryRow, NewDelivery
+from db.enums import Channel, DeliveryStatus, HandoffState, SkipReason
+from db.handoffs import HandoffRow
 from db.users import UserRow
 
 #: After this long a mail that the server keeps refusing for now is given up.
@@ -54,6 +55,23 @@ def plan(told: Iterable[UUID], online: set[UUID], *, now: datetime, grace: timed
         due_at = now + grace if user_id in online else now
         planned.append(NewDelivery(recipient_id=user_id, channel=Channel.EMAIL, due_at=due_at))
     return planned
+
+
+def reason_to_skip(
+    delivery: DeliveryRow, handoff: HandoffRow, recipient: UserRow, push: DeliveryStatus | None
+) -> SkipReason | None:
+    """Return why a mail is not wanted any more, None where it is. `push`: where the push stands."""
+    if handoff.state == HandoffState.CLAIMED:
+        return SkipReason.CLAIMED
+    if handoff.state == HandoffState.CLOSED:
+        return SkipReason.CLOSED
+    if handoff.round != delivery.round:
+        return SkipReason.SUPERSEDED
+    if not recipient.may_sign_in:
+        return SkipReason.RECIPIENT_INACTIVE
+    if not recipient.is_responder:
+        return SkipReason.ROLE_CHANGED
+    return SkipReason.PUSH_DELIVERED if push == DeliveryStatus.DELIVERED else None
 
 
 def retry_at(attempt: int, *, created_at: datetime, now: datetime) -> datetime | None:

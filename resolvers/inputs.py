@@ -1,5 +1,6 @@
 """Checks of what callers send, each with a sentence that says what to correct."""
 
+import re
 from datetime import UTC, datetime
 
 from resolvers.errors import BadInput
@@ -11,6 +12,8 @@ MAX_NOTES = 20_000
 MAX_MESSAGE = 100_000
 MAX_MESSAGES = 500
 MAX_STEPS = 1_000_000
+MAX_EMAIL = 254  #: RFC 3696 erratum 1690
+_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 
 
 def clean_text(field: str, value: str, longest: int) -> str:
@@ -33,6 +36,18 @@ def clean_optional_text(field: str, value: str | None, longest: int) -> str | No
     """
     text = (value or "").strip()
     return _storable(field, text, longest) if text else None
+
+
+def clean_email(value: str) -> str:
+    """Return an address in lower case.
+
+    Raises:
+        BadInput: it cannot be an address.
+    """
+    email = clean_text("email", value, MAX_EMAIL).lower()
+    if not _EMAIL.fullmatch(email):
+        raise BadInput("email must be an address like bo@example.com.")
+    return email
 
 
 def clean_steps(value: int | None) -> int:

@@ -1,0 +1,196 @@
+"""From the event log to the subscribers of this node.
+
+`events` is the truth, wake-ups only say that it grew. For each account that somebody here watches, one
+reader reads the events after the last one that it handed out, once per node, and puts them into the
+bounded queues of the subscribers. Every `poll_seconds` the counters are compared anyway: a lost wake-up,
+a restarted broker or a dead writer costs that long, and never an event.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from db import events, system
+from db.events import EventRow
+from db.session import Database
+from notify.broadcast.wakeups import Wakeups
+
+log = logging.getLogger(__name__)
+
+#: How many events a subscriber may fall behind before it loses the oldest.
+QUEUE_LENGTH = 256
+_PAGE = 500
+
+Wanted = Callable[[EventRow], bool]
+
+
+class FeedStopped(Exception):  # noqa: N818 (an end, not a fault)
+    """The node is shutting down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event as a subscriber gets it."""
+
+    event: EventRow
+    missed_before: int  #: events that this subscriber lost just before this one, because it was too slow
+
+
+class Subscriber:
+    """The bounded queue of one subscription. Full: the oldest event goes, and the next one says so."""
+
+    def __init__(self, wanted: Wanted, *, length: int) -> None:
+        #: The account's last event when the subscription began; None until it has.
+        self.position: int | None = None
+        self._wanted = wanted
+        self._queue: deque[Heard] = deque()
+        self._length = length
+        self._arrived = asyncio.Event()
+        self._stopped = False
+
+    def offer(self, event: EventRow) -> None:
+        """Queue an event if it is wanted; never waits, never grows beyond the length."""
+        if self.position is None or not self._wanted(event):
+            return
+        self._queue.append(Heard(event, 0))
+        if len(self._queue) > self._length:
+            lost, heir = self._queue.popleft(), self._queue.popleft()
+            self._queue.appendleft(Heard(heir.event, heir.missed_before + lost.missed_before + 1))
+        self._arrived.set()
+
+    def stop(self) -> None:
+        """Wake the subscriber to its end."""
+        self._stopped = True
+        self._arrived.set()
+
+    async def next(self, *, within: float) -> Heard | None:
+        """Return the next event, or None after `within` seconds without one.
+
+        Raises:
+            FeedStopped: the node is shutting down.
+        """
+        if not self._queue and not self._stopped:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(within):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return None
+        if self._stopped:
+            raise FeedStopped
+        return self._queue.popleft() if self._queue else None
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What this node follows of one account."""
+
+    position: int  #: the last event handed out
+    subscribers: set[Subscriber] = field(default_factory=set)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Feed:
+    """The one reader of a node. Start it once; stop it once; subscribe any number of times."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, *, poll_seconds: float = 2.0) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._poll_seconds = poll_seconds
+        self._watches: dict[UUID, _Watch] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Begin to listen and to compare."""
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
+
+    async def stop(self) -> None:
+        """End every subscription and both tasks."""
+        self._stopped = True
+        for watch in self._watches.values():
+            for subscriber in watch.subscribers:
+                subscriber.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def subscribe(
+        self, account_id: UUID, wanted: Wanted, *, length: int = QUEUE_LENGTH
+    ) -> AsyncIterator[Subscriber]:
+        """Follow the wanted events of an account from now on.
+
+        The subscriber's `position` is the last event that it will not see: whoever wants older ones reads
+        up to there, and misses none between.
+        """
+        if self._stopped:
+            raise FeedStopped
+        subscriber = Subscriber(wanted, length=length)
+        watch = self._watches.setdefault(account_id, _Watch(position=-1))
+        watch.subscribers.add(subscriber)
+        try:
+            await self._join(account_id, watch, subscriber)
+            yield subscriber
+        finally:
+            watch.subscribers.discard(subscriber)
+            if not watch.subscribers and self._watches.get(account_id) is watch:
+                del self._watches[account_id]
+
+    async def _join(self, account_id: UUID, watch: _Watch, subscriber: Subscriber) -> None:
+        """Let the subscriber begin where the watch stands; the first to join begins the watch."""
+        async with watch.reading:
+            if watch.position < 0:
+                async with self._database.reading(account_id) as tx:
+                    watch.position = await events.latest_sequence(tx)
+            subscriber.position = watch.position
+
+    async def _listen(self) -> None:
+        async for wakeup in self._wakeups.listen():
+            if wakeup.account_id is None:
+                await self._safely(self._compare())
+            elif wakeup.account_id in self._watches:
+                await self._safely(self._catch_up(wakeup.account_id, wakeup.sequence))
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            await self._safely(self._compare())
+
+    async def _safely(self, work: Awaitable[None]) -> None:
+        """Do one round of reading; a database that is away is found again by the next round."""
+        try:
+            await work
+        except Exception:
+            log.exception("feed could not read")
+
+    async def _compare(self) -> None:
+        if not self._watches:
+            return
+        async with self._database.system_reading() as tx:
+            latest = await system.latest_sequences(tx, list(self._watches))
+        for account_id, sequence in latest.items():
+            await self._catch_up(account_id, sequence)
+
+    async def _catch_up(self, account_id: UUID, sequence: int) -> None:
+        """Hand out every event up to at least `sequence`, in order, to all who watch the account."""
+        watch = self._watches.get(account_id)
+        if watch is None:
+            return
+        async with watch.reading:
+            while 0 <= watch.position < sequence:
+                async with self._database.reading(account_id) as tx:
+                    page = await events.after(tx, watch.position, limit=_PAGE)
+                if not page:
+                    return
+                self._hand_out(watch, page)
+
+    def _hand_out(self, watch: _Watch, page: list[EventRow]) -> None:
+        for event in page:
+            for subscriber in watch.subscribers:
+                subscriber.offer(event)
+        watch.position = page[-1].sequence

@@ -1,0 +1,106 @@
+"""What a mail about a handoff says, read from the database in the account of its recipient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from db import accounts, deliveries, handoffs, sessions, users
+from db.accounts import AccountRow, TeamRow
+from db.deliveries import DeliveryRow
+from db.enums import DeliveryStatus
+from db.handoffs import HandoffRow
+from db.session import Transaction
+from db.sessions import SessionRow
+from db.users import UserRow
+from notify.messages import BranchLine, EscalationMail
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A delivery and all that its mail speaks of."""
+
+    delivery: DeliveryRow
+    handoff: HandoffRow
+    session: SessionRow
+    account: AccountRow
+    team: TeamRow | None
+    recipient: UserRow
+    handed_off_by: UserRow
+    push: DeliveryStatus | None  #: where the push to the recipient stands; None: there was none to make
+
+    def mail(self, *, link: str) -> EscalationMail:
+        """Return the words of the mail."""
+        snapshot = self.handoff.snapshot
+        return EscalationMail(
+            delivery_id=self.delivery.id,
+            handoff_id=self.handoff.id,
+            kind=self.delivery.kind.value,
+            round=self.delivery.round,
+            account_name=self.account.name,
+            team_name=None if self.team is None else self.team.name,
+            recipient_name=self.recipient.name,
+            recipient_email=self.recipient.email,
+            handed_off_by=self.handed_off_by.name,
+            claimed_by=None,
+            priority=self.handoff.priority.name,
+            problem_summary=snapshot["problem_summary"],
+            problem_domain=snapshot["problem_domain"],
+            notes=self.handoff.notes,
+            step_count=snapshot["step_count"],
+            confidence_tier=snapshot["confidence_tier"],
+            status=snapshot["status"],
+            branches=branch_lines(snapshot["branch_map"], snapshot["active_branch_id"]),
+            psa_ticket_id=self.session.psa_ticket_id,
+            created_at=self.handoff.created_at,
+            link=link,
+            why=self._why(),
+        )
+
+    def _why(self) -> str:
+        because = "no dashboard of yours was open"
+        if self.push is not None:
+            because = "your dashboard did not confirm the escalation in time"
+        return f"You get this because you are a responder of {self.account.name} and {because}."
+
+
+async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
+    """Read a delivery and all that its mail speaks of."""
+    delivery = (await deliveries.by_ids(tx, [delivery_id]))[delivery_id]
+    handoff = (await handoffs.by_ids(tx, [delivery.handoff_id]))[delivery.handoff_id]
+    people = await users.by_ids(tx, [delivery.recipient_id, handoff.handed_off_by_id])
+    teams = {} if handoff.team_id is None else await accounts.teams_by_id(tx, [handoff.team_id])
+    return Letter(
+        delivery=delivery,
+        handoff=handoff,
+        session=(await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id],
+        account=await accounts.by_id(tx),
+        team=None if handoff.team_id is None else teams[handoff.team_id],
+        recipient=people[delivery.recipient_id],
+        handed_off_by=people[handoff.handed_off_by_id],
+        push=await deliveries.push_status(tx, handoff.id, delivery.recipient_id, delivery.round),
+    )
+
+
+def branch_lines(branch_map: Sequence[dict[str, Any]], active_id: str | None) -> tuple[BranchLine, ...]:
+    """Return the branches of a snapshot in the order of their tree, each under its parent."""
+    children: dict[str | None, list[dict[str, Any]]] = {}
+    for branch in branch_map:
+        children.setdefault(branch["parent_branch_id"], []).append(branch)
+    lines: list[BranchLine] = []
+    waiting = [(branch, 0) for branch in reversed(children.get(None, []))]
+    while waiting:
+        branch, depth = waiting.pop()
+        lines.append(
+            BranchLine(
+                label=branch["label"],
+                status=branch["status"],
+                status_reason=branch["status_reason"],
+                is_active=branch["id"] == active_id,
+                depth=depth,
+            )
+        )
+        waiting.extend((child, depth + 1) for child in reversed(children.get(branch["id"], [])))
+    return tuple(lines)

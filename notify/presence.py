@@ -1,0 +1,102 @@
+"""This node's part in presence: it beats, and holds one row for each dashboard that it serves."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+from db import presence, system
+from db.presence import ConnectionRow
+from db.session import Database, new_id
+
+log = logging.getLogger(__name__)
+
+
+class Presence:
+    """Start it before the first dashboard connects; stop it after the last has gone."""
+
+    def __init__(
+        self,
+        database: Database,
+        node_id: UUID,
+        name: str,
+        now: Callable[[], datetime],
+        *,
+        beat_seconds: float = 10.0,
+    ) -> None:
+        self._database = database
+        self._node_id = node_id
+        self._name = name
+        self._now = now
+        self._beat_seconds = beat_seconds
+        self._open: dict[UUID, ConnectionRow] = {}
+        self._to_forget: dict[UUID, ConnectionRow] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Make the node known and begin to beat. Without a database it is made known when there is one."""
+        await self._try_beat()
+        self._task = asyncio.create_task(self._beat_for_ever())
+
+    async def stop(self) -> None:
+        """Stop beating and forget the node, and whoever still seems connected to it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            async with self._database.system() as tx:
+                await system.forget_node(tx, self._node_id)
+        except Exception:
+            log.exception("node could not be forgotten; others will, when it stays silent")
+
+    @asynccontextmanager
+    async def connected(self, account_id: UUID, user_id: UUID, team_id: UUID | None) -> AsyncIterator[None]:
+        """Count the user as online while the block runs. `team_id` None: for the whole account."""
+        connection = ConnectionRow(account_id, new_id(), self._node_id, user_id, team_id, self._now())
+        async with self._database.transaction(account_id) as tx:
+            await presence.connect(tx, connection)
+        self._open[connection.id] = connection
+        try:
+            yield
+        finally:
+            del self._open[connection.id]
+            await self._forget(connection)
+
+    async def _forget(self, connection: ConnectionRow) -> None:
+        """Forget a connection now, or at the next beat: somebody who only seems online waits for a mail."""
+        self._to_forget[connection.id] = connection
+        try:
+            async with self._database.transaction(connection.account_id) as tx:
+                await presence.disconnect(tx, connection.id)
+        except Exception:
+            log.exception("connection could not be forgotten; trying again at the next beat")
+        else:
+            self._to_forget.pop(connection.id, None)
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_seconds)
+            await self._try_beat()
+            for connection in list(self._to_forget.values()):
+                await self._forget(connection)
+
+    async def _try_beat(self) -> None:
+        try:
+            await self._beat()
+        except Exception:
+            log.exception("node could not beat")
+
+    async def _beat(self) -> None:
+        """Beat. A node that slept so long that others swept it away comes back with its connections."""
+        now = self._now()
+        async with self._database.system() as tx:
+            known = await system.beat(tx, self._node_id, now=now)
+            if not known:
+                await system.add_node(tx, self._node_id, self._name, now=now)
+            await system.sweep_nodes(tx, now=now)
+        if not known:
+            for connection in list(self._open.values()):
+                async with self._database.transaction(connection.account_id) as tx:
+                    await presence.connect(tx, connection)

@@ -1,0 +1,70 @@
+"""Managing accounts, teams and users: for the command line, which asks no role."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from db import accounts, events, users
+from db.enums import EventKind, Role
+from db.errors import Taken
+from db.events import Event
+from db.session import Transaction
+from db.users import UserRow
+from resolvers.errors import BadInput
+from resolvers.inputs import MAX_LABEL, clean_email, clean_text
+
+
+async def create_account(tx: Transaction, name: str, *, now: datetime) -> UUID:
+    """Store the account whose new id the transaction carries, and return the id.
+
+    Raises:
+        BadInput: the name cannot be used or is taken.
+    """
+    name = clean_text("name", name, MAX_LABEL)
+    try:
+        await accounts.create(tx, name, at=now)
+    except Taken:
+        raise BadInput(f"There is an account named {name} already.") from None
+    await _tell(tx, EventKind.ACCOUNT_CREATED, f"created the account {name}", now=now)
+    return tx.account_id
+
+
+async def create_team(tx: Transaction, name: str, member_ids: Sequence[UUID], *, now: datetime) -> UUID:
+    """Store a team with its members, and return its id.
+
+    Raises:
+        BadInput: the name cannot be used.
+    """
+    name = clean_text("name", name, MAX_LABEL)
+    team_id = await accounts.create_team(tx, name)
+    for user_id in member_ids:
+        await accounts.join_team(tx, team_id, user_id)
+    await _tell(tx, EventKind.TEAM_CREATED, f"created the team {name}", now=now)
+    return team_id
+
+
+async def add_user(tx: Transaction, *, email: str, name: str, role: Role, now: datetime) -> UUID:
+    """Store a user, and return the id.
+
+    Raises:
+        BadInput: the address or the name cannot be used, or the address is taken.
+    """
+    email, name = clean_email(email), clean_text("name", name, MAX_LABEL)
+    try:
+        user_id = await users.add(tx, email=email, name=name, role=role, at=now)
+    except Taken:
+        raise BadInput(f"There is a user with the address {email} already.") from None
+    await _tell(tx, EventKind.USER_ADDED, f"added {name} as {role.value}", now=now)
+    return user_id
+
+
+async def deactivate_user(tx: Transaction, user: UserRow, *, now: datetime) -> bool:
+    """Make a user inactive; False where they were. Their sockets end when they are asked for next."""
+    if not await users.deactivate(tx, user.id):
+        return False
+    await _tell(tx, EventKind.USER_DEACTIVATED, f"deactivated {user.name}", now=now)
+    return True
+
+
+async def _tell(tx: Transaction, kind: EventKind, summary: str, *, now: datetime) -> None:
+    await events.append(tx, Event(kind=kind, at=now, summary=summary))

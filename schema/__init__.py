@@ -1,0 +1,1 @@
+"""What a client may ask, in GraphQL words, and how it is executed."""

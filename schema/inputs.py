@@ -1,0 +1,240 @@
+"""The inputs of mutations and queries."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from strawberry import UNSET
+
+from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole
+from db.handoffs import QueueFilter as StoredFilter
+from resolvers.handoffs import NewHandoff
+from resolvers.sessions import NewBranch, NewMessage, NewSession
+from schema.ids import read_id, read_optional_id
+
+_KEEPS = "Leave it out to keep what is stored; null clears it."
+
+
+@strawberry.input(description="Which part of the queue. What is left out or null does not narrow it.")
+class QueueFilter:
+    """A filter of the queue."""
+
+    team_id: strawberry.ID | None = strawberry.field(default=None, description="Only sessions of this team.")
+    intent: HandoffIntent | None = strawberry.field(
+        default=None, description="Only parked, or only escalated."
+    )
+    priority: HandoffPriority | None = strawberry.field(default=None, description="Only this priority.")
+    problem_domain: str | None = strawberry.field(
+        default=None, description="Only sessions whose domain is this now."
+    )
+
+    def stored(self) -> StoredFilter:
+        """Return the filter in the words of the database."""
+        return StoredFilter(
+            team_id=read_optional_id(self.team_id),
+            intent=self.intent,
+            priority=self.priority,
+            problem_domain=self.problem_domain,
+        )
+
+
+@strawberry.input(description="What to hand off, and how.")
+class CreateHandoffInput:
+    """Input of createHandoff."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session to pass on.")
+    intent: HandoffIntent = strawberry.field(description="Park it for later, or escalate it now.")
+    notes: str | None = strawberry.field(
+        default=None, description="What the next engineer has to know; at most 20,000 characters."
+    )
+    priority: HandoffPriority = strawberry.field(
+        default=HandoffPriority.NORMAL, description="How urgent it is."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description=(
+            "Made up by the client, unique per user for 24 hours: a retried request with the same key and "
+            "input gets the handoff that the first one made. At most 200 characters."
+        ),
+    )
+
+    def new(self) -> NewHandoff:
+        """Return the wish in the words of the domain."""
+        return NewHandoff(
+            session_id=read_id(self.session_id),
+            intent=self.intent,
+            notes=self.notes,
+            priority=self.priority,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+@strawberry.input(description="What to claim.")
+class ClaimHandoffInput:
+    """Input of claimHandoff."""
+
+    handoff_id: strawberry.ID = strawberry.field(description="The handoff to take over.")
+
+
+@strawberry.input(description="What to put back into the queue.")
+class ReleaseHandoffInput:
+    """Input of releaseHandoff."""
+
+    handoff_id: strawberry.ID = strawberry.field(description="The handoff, claimed by you.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why; stands in the timeline. At most 2,000 characters."
+    )
+
+
+@strawberry.input(description="A message of a session.")
+class SessionMessageInput:
+    """A message."""
+
+    role: MessageRole = strawberry.field(description="Who said it.")
+    content: str = strawberry.field(description="What was said; at most 100,000 characters.")
+    at: datetime | None = strawberry.field(default=None, description="When, with a time zone; null for now.")
+
+    def new(self) -> NewMessage:
+        """Return the message in the words of the domain."""
+        return NewMessage(role=self.role, content=self.content, at=self.at)
+
+
+@strawberry.input(description="A session to be started.")
+class StartSessionInput:
+    """Input of startSession."""
+
+    problem_summary: str = strawberry.field(
+        description="The problem in one sentence; at most 500 characters."
+    )
+    problem_domain: str | None = strawberry.field(
+        default=None, description="The field, like `network`; at most 200 characters."
+    )
+    team_id: strawberry.ID | None = strawberry.field(default=None, description="The team that it belongs to.")
+    owner_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Whose session it is, for admins; null for the caller's own."
+    )
+    confidence_tier: ConfidenceTier | None = strawberry.field(
+        default=None, description="How sure the diagnosis is."
+    )
+    psa_ticket_id: str | None = strawberry.field(
+        default=None, description="Its ticket in the PSA; at most 200 characters."
+    )
+    messages: list[SessionMessageInput] | None = strawberry.field(
+        default=None, description="What was said so far, in order; at most 500."
+    )
+
+    def new(self) -> NewSession:
+        """Return the session in the words of the domain."""
+        return NewSession(
+            problem_summary=self.problem_summary,
+            problem_domain=self.problem_domain,
+            team_id=read_optional_id(self.team_id),
+            owner_id=read_optional_id(self.owner_id),
+            confidence_tier=self.confidence_tier,
+            psa_ticket_id=self.psa_ticket_id,
+            messages=[message.new() for message in self.messages or ()],
+        )
+
+
+@strawberry.input(description="Fields of a session to be set.")
+class UpdateSessionInput:
+    """Input of updateSession."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session.")
+    problem_summary: str | None = strawberry.field(
+        default=UNSET, description=f"The problem in one sentence. {_KEEPS}"
+    )
+    problem_domain: str | None = strawberry.field(default=UNSET, description=f"The field. {_KEEPS}")
+    step_count: int | None = strawberry.field(
+        default=UNSET, description="How many steps were taken. Leave it out to keep what is stored."
+    )
+    confidence_tier: ConfidenceTier | None = strawberry.field(
+        default=UNSET, description=f"How sure the diagnosis is. {_KEEPS}"
+    )
+    active_branch_id: strawberry.ID | None = strawberry.field(
+        default=UNSET,
+        description="The branch of this session that is worked on. Left out, it stays; null ends branching.",
+    )
+    psa_ticket_id: str | None = strawberry.field(
+        default=UNSET, description=f"Its ticket in the PSA. {_KEEPS}"
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is to change, by column."""
+        given = {
+            "problem_summary": self.problem_summary,
+            "problem_domain": self.problem_domain,
+            "step_count": self.step_count,
+            "confidence_tier": self.confidence_tier,
+            "active_branch_id": self.active_branch_id,
+            "psa_ticket_id": self.psa_ticket_id,
+        }
+        changes: dict[str, Any] = _without_unset(given)
+        if "active_branch_id" in changes:
+            changes["active_branch_id"] = read_optional_id(changes["active_branch_id"])
+        return changes
+
+
+@strawberry.input(description="Messages to be added to a session.")
+class AppendSessionMessagesInput:
+    """Input of appendSessionMessages."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session.")
+    messages: list[SessionMessageInput] = strawberry.field(description="The messages, in order; 1 to 500.")
+
+
+@strawberry.input(description="A line of investigation to be added to a session.")
+class AddSessionBranchInput:
+    """Input of addSessionBranch."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session.")
+    label: str = strawberry.field(description="What is investigated; at most 200 characters.")
+    parent_branch_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The branch of the same session that it grows from."
+    )
+    status: str | None = strawberry.field(default=None, description="Where it stands; null for `open`.")
+    status_reason: str | None = strawberry.field(
+        default=None, description="Why it stands there; at most 2,000 characters."
+    )
+
+    def new(self) -> NewBranch:
+        """Return the branch in the words of the domain."""
+        return NewBranch(
+            label=self.label,
+            status=self.status,
+            status_reason=self.status_reason,
+            parent_branch_id=read_optional_id(self.parent_branch_id),
+        )
+
+
+@strawberry.input(description="Fields of a branch to be set.")
+class UpdateSessionBranchInput:
+    """Input of updateSessionBranch."""
+
+    branch_id: strawberry.ID = strawberry.field(description="The branch.")
+    label: str | None = strawberry.field(
+        default=UNSET, description="What is investigated. Leave it out to keep what is stored."
+    )
+    status: str | None = strawberry.field(
+        default=UNSET, description="Where it stands. Leave it out to keep what is stored."
+    )
+    status_reason: str | None = strawberry.field(default=UNSET, description=f"Why it stands there. {_KEEPS}")
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is to change, by column."""
+        given = {"label": self.label, "status": self.status, "status_reason": self.status_reason}
+        return _without_unset(given)
+
+
+@strawberry.input(description="A session to be finished.")
+class ResolveSessionInput:
+    """Input of resolveSession."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session.")
+    actual_cause: str | None = strawberry.field(
+        default=None, description="What it was in the end; at most 2,000 characters."
+    )
+
+
+def _without_unset(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not UNSET}

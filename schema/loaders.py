@@ -1,0 +1,55 @@
+"""Batched reads: the fields of one level of a document are answered by one statement each."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from db import accounts, deliveries, events, handoffs, presence, sessions, users
+from db.accounts import AccountRow, TeamRow
+from db.deliveries import DeliveryRow
+from db.events import EventRow
+from db.handoffs import HandoffRow
+from db.session import Database, Transaction
+from db.sessions import BranchRow, SessionRow
+from db.users import UserRow
+
+V = TypeVar("V")
+ByIds = Callable[[Transaction, Sequence[UUID]], Awaitable[dict[UUID, V]]]
+
+
+class Loaders:
+    """The reads of one account. An id of another account is answered with None, as an unknown one is."""
+
+    def __init__(self, database: Database, account_id: UUID, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._account_id = account_id
+        self._now = now
+        self.users: DataLoader[UUID, UserRow | None] = self._by_id(users.by_ids)
+        self.teams: DataLoader[UUID, TeamRow | None] = self._by_id(accounts.teams_by_id)
+        self.sessions: DataLoader[UUID, SessionRow | None] = self._by_id(sessions.by_ids)
+        self.branches: DataLoader[UUID, BranchRow | None] = self._by_id(sessions.branches_by_id)
+        self.handoffs: DataLoader[UUID, HandoffRow | None] = self._by_id(handoffs.by_ids)
+        self.deliveries: DataLoader[UUID, DeliveryRow | None] = self._by_id(deliveries.by_ids)
+        self.branches_of: DataLoader[UUID, list[BranchRow] | None] = self._by_id(sessions.branches_of)
+        self.timelines: DataLoader[UUID, list[EventRow] | None] = self._by_id(events.of_handoffs)
+        self.online: DataLoader[UUID, bool | None] = self._by_id(self._online)
+
+    async def account(self) -> AccountRow:
+        """Return the account itself."""
+        async with self._database.reading(self._account_id) as tx:
+            return await accounts.by_id(tx)
+
+    def _by_id(self, read: ByIds[V]) -> DataLoader[UUID, V | None]:
+        async def load(ids: list[UUID]) -> list[V | None]:
+            async with self._database.reading(self._account_id) as tx:
+                found = await read(tx, ids)
+            return [found.get(one) for one in ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    async def _online(self, tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, bool]:
+        online = await presence.online_among(tx, user_ids, now=self._now())
+        return {user_id: user_id in online for user_id in user_ids}

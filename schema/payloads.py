@@ -1,0 +1,167 @@
+"""What mutations answer: a success, or the refusal as a type of its own."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from db.enums import HandoffState
+from resolvers import errors
+from resolvers.errors import Refusal
+from schema.context import Info
+from schema.types import Handoff, Reach, Session, User, load_handoff, load_user
+
+
+@strawberry.interface(description="A refusal that the client must handle.")
+class Problem:
+    """A refusal."""
+
+    message: str = strawberry.field(description="What is wrong and what can be done, for a person.")
+
+
+@strawberry.type(description="No session of your account has this id.")
+class SessionNotFound(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="The session is resolved; nothing changes it any more.")
+class SessionResolved(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="The session waits in the queue already.")
+class SessionAlreadyHandedOff(Problem):
+    """A refusal."""
+
+    handoff_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="The handoff that it waits with.")
+    async def handoff(self, info: Info) -> Handoff:
+        """Load the handoff."""
+        return await load_handoff(info, self.handoff_id)
+
+
+@strawberry.type(description="No handoff of your account has this id.")
+class HandoffNotFound(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="The handoff is closed.")
+class HandoffNotOpen(Problem):
+    """A refusal."""
+
+    state: HandoffState = strawberry.field(description="Where it stands.")
+
+
+@strawberry.type(description="Somebody else claimed the handoff first.")
+class HandoffAlreadyClaimed(Problem):
+    """A refusal."""
+
+    claimed_at: datetime = strawberry.field(description="Since when they have it.")
+    claimed_by_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="Who has it.")
+    async def claimed_by(self, info: Info) -> User:
+        """Load the winner."""
+        return await load_user(info, self.claimed_by_id)
+
+
+@strawberry.type(description="Only the one who claimed a handoff can release it.")
+class HandoffNotClaimedByYou(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="The session was handed off.")
+class CreateHandoffSuccess:
+    """Success of createHandoff."""
+
+    handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+    reach: Reach = strawberry.field(description="Whom it reached at the moment that it was made.")
+
+
+@strawberry.type(description="The handoff is yours.")
+class ClaimHandoffSuccess:
+    """Success of claimHandoff."""
+
+    handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+
+
+@strawberry.type(description="The handoff is back in the queue.")
+class ReleaseHandoffSuccess:
+    """Success of releaseHandoff."""
+
+    handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+
+
+@strawberry.type(description="The session was started.")
+class StartSessionPayload:
+    """Answer of startSession."""
+
+    session: Session = strawberry.field(description="The session.")
+
+
+@strawberry.type(description="The session was changed.")
+class SessionSuccess:
+    """Success of every mutation that changes a session."""
+
+    session: Session = strawberry.field(description="The session as it is now.")
+
+
+CreateHandoffResult = Annotated[
+    CreateHandoffSuccess | SessionNotFound | SessionAlreadyHandedOff | SessionResolved,
+    strawberry.union("CreateHandoffResult", description="How createHandoff ended."),
+]
+ClaimHandoffResult = Annotated[
+    ClaimHandoffSuccess | HandoffAlreadyClaimed | HandoffNotFound | HandoffNotOpen,
+    strawberry.union("ClaimHandoffResult", description="How claimHandoff ended."),
+]
+ReleaseHandoffResult = Annotated[
+    ReleaseHandoffSuccess | HandoffNotFound | HandoffNotClaimedByYou,
+    strawberry.union("ReleaseHandoffResult", description="How releaseHandoff ended."),
+]
+SessionResult = Annotated[
+    SessionSuccess | SessionNotFound | SessionResolved,
+    strawberry.union("SessionResult", description="How the change of a session ended."),
+]
+
+
+def session_problem(refusal: Refusal) -> SessionNotFound | SessionResolved:
+    """Show a refusal about a session as its type; one that has none is raised again as an error."""
+    match refusal:
+        case errors.SessionNotFound():
+            return SessionNotFound(message=refusal.message)
+        case errors.SessionResolved():
+            return SessionResolved(message=refusal.message)
+    raise refusal
+
+
+def create_problem(refusal: Refusal) -> SessionNotFound | SessionAlreadyHandedOff | SessionResolved:
+    """Show a refusal of createHandoff as its type; one that has none is raised again as an error."""
+    if isinstance(refusal, errors.SessionAlreadyHandedOff):
+        return SessionAlreadyHandedOff(message=refusal.message, handoff_id=refusal.handoff_id)
+    return session_problem(refusal)
+
+
+def claim_problem(refusal: Refusal) -> HandoffAlreadyClaimed | HandoffNotFound | HandoffNotOpen:
+    """Show a refusal of claimHandoff as its type; one that has none is raised again as an error."""
+    match refusal:
+        case errors.HandoffAlreadyClaimed():
+            return HandoffAlreadyClaimed(
+                message=refusal.message, claimed_by_id=refusal.claimed_by_id, claimed_at=refusal.claimed_at
+            )
+        case errors.HandoffNotFound():
+            return HandoffNotFound(message=refusal.message)
+        case errors.HandoffNotOpen():
+            return HandoffNotOpen(message=refusal.message, state=refusal.state)
+    raise refusal
+
+
+def release_problem(refusal: Refusal) -> HandoffNotFound | HandoffNotClaimedByYou:
+    """Show a refusal of releaseHandoff as its type; one that has none is raised again as an error."""
+    match refusal:
+        case errors.HandoffNotFound():
+            return HandoffNotFound(message=refusal.message)
+        case errors.HandoffNotClaimedByYou():
+            return HandoffNotClaimedByYou(message=refusal.message)
+    raise refusal

@@ -1,0 +1,154 @@
+"""The root fields that read."""
+
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from db import handoffs, sessions
+from db.enums import SessionStatus
+from db.handoffs import QueueOrder
+from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
+from schema.connections import Connection, connect, read_page
+from schema.context import Info
+from schema.ids import read_id
+from schema.inputs import QueueFilter
+from schema.permissions import signed_in
+from schema.types import (
+    TIME_KEY,
+    Account,
+    After,
+    Delivery,
+    First,
+    Handoff,
+    Node,
+    Session,
+    SessionBranch,
+    Team,
+    User,
+    created,
+)
+
+Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID.")]
+
+
+@strawberry.type(description="What can be read. Every field needs a signed-in user.")
+class Query:
+    """The queries."""
+
+    @strawberry.field(
+        description="Anything of your account by its id. Unknown or foreign: null and NOT_FOUND.",
+        extensions=signed_in(),
+    )
+    async def node(self, info: Info, id: Id) -> Node | None:  # noqa: A002 (Relay's name)
+        """Find the type of an id and load it."""
+        found = await _find_node(info, read_id(id))
+        if found is None:
+            raise NotFound
+        return found
+
+    @strawberry.field(description="The signed-in user.", extensions=signed_in())
+    async def me(self, info: Info) -> User:
+        """Return the caller."""
+        return User.from_row(await info.context.viewer())
+
+    @strawberry.field(
+        description="A session of your account. Unknown or foreign: null and NOT_FOUND.",
+        extensions=signed_in(),
+    )
+    async def session(self, info: Info, id: Id) -> Session | None:  # noqa: A002 (the contract's name)
+        """Load a session."""
+        row = await info.context.loaders.sessions.load(read_id(id))
+        if row is None:
+            raise SessionNotFound
+        return Session.from_row(row)
+
+    @strawberry.field(description="The sessions of your account, newest first.", extensions=signed_in())
+    async def sessions(
+        self,
+        info: Info,
+        status: Annotated[
+            SessionStatus | None, strawberry.argument(description="Only those that stand here; null for all.")
+        ] = None,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Session]:
+        """Read a page of sessions."""
+        page = read_page(first, after, TIME_KEY)
+        database, account_id = info.context.services.database, info.context.account_id
+
+        async def count() -> int:
+            async with database.reading(account_id) as tx:
+                return await sessions.count(tx, status=status)
+
+        async with database.reading(account_id) as tx:
+            rows = await sessions.page(tx, page, status=status)
+        return connect(rows, page, node=Session.from_row, key=created, count=count)
+
+    @strawberry.field(
+        description="A handoff of your account. Unknown or foreign: null and NOT_FOUND.",
+        extensions=signed_in(),
+    )
+    async def handoff(self, info: Info, id: Id) -> Handoff | None:  # noqa: A002 (the contract's name)
+        """Load a handoff."""
+        row = await info.context.loaders.handoffs.load(read_id(id))
+        if row is None:
+            raise HandoffNotFound
+        return Handoff.from_row(row)
+
+    @strawberry.field(
+        description="The unclaimed handoffs of your account, parked and escalated.", extensions=signed_in()
+    )
+    async def queue(
+        self,
+        info: Info,
+        filter: Annotated[  # noqa: A002 (the contract's name)
+            QueueFilter | None, strawberry.argument(description="Which part of the queue; null for all.")
+        ] = None,
+        order_by: Annotated[
+            QueueOrder, strawberry.argument(description="In which order. A cursor belongs to its order.")
+        ] = QueueOrder.NEWEST_FIRST,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Handoff]:
+        """Read a page of the queue."""
+        page = read_page(first, after, _queue_key(order_by))
+        wanted = (filter or QueueFilter()).stored()
+        database, account_id = info.context.services.database, info.context.account_id
+        if wanted.team_id is not None and await info.context.loaders.teams.load(wanted.team_id) is None:
+            raise NotFound("No team of your account has this id.")
+
+        async def count() -> int:
+            async with database.reading(account_id) as tx:
+                return await handoffs.count_queue(tx, wanted)
+
+        async with database.reading(account_id) as tx:
+            rows = await handoffs.queue(tx, wanted, order_by, page)
+        key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
+        return connect(rows, page, node=Handoff.from_row, key=key, count=count)
+
+
+def _queue_key(order: QueueOrder) -> tuple[type, ...]:
+    return (int, *TIME_KEY) if order == QueueOrder.PRIORITY_FIRST else TIME_KEY
+
+
+def _by_priority(row: handoffs.HandoffRow) -> tuple[object, ...]:
+    return row.priority.value, row.created_at, row.id
+
+
+async def _find_node(info: Info, key: UUID) -> Node | None:
+    """Ask each type's loader, those that clients look up most first."""
+    loaders = info.context.loaders
+    if handoff := await loaders.handoffs.load(key):
+        return Handoff.from_row(handoff)
+    if session := await loaders.sessions.load(key):
+        return Session.from_row(session)
+    if delivery := await loaders.deliveries.load(key):
+        return Delivery.from_row(delivery)
+    if branch := await loaders.branches.load(key):
+        return SessionBranch.from_row(branch)
+    if user := await loaders.users.load(key):
+        return User.from_row(user)
+    if team := await loaders.teams.load(key):
+        return Team.from_row(team)
+    return Account.from_row(await loaders.account()) if key == info.context.account_id else None

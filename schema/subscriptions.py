@@ -1,0 +1,198 @@
+"""The root fields that push. Each follows the account's event log from a cursor on.
+
+A stream joins the feed first, then reads what happened between the client's cursor and that moment, then
+follows: nothing is missed and nothing comes twice. Its viewer is asked for again while it runs.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from db import events
+from db.enums import EventKind, HandoffIntent
+from db.events import EventRow
+from db.users import UserRow
+from notify.feed import FeedStopped, Heard, Subscriber
+from resolvers.errors import BadInput, NotFound
+from schema.context import Info
+from schema.enums import QueueChangeKind
+from schema.ids import read_optional_id
+from schema.permissions import signed_in
+from schema.types import Handoff, load_handoff
+
+_PAGE = 200
+_TELLS_OF_ESCALATION = {EventKind.HANDOFF_CREATED, EventKind.HANDOFF_RELEASED}
+_QUEUE_CHANGES = {
+    EventKind.HANDOFF_CREATED: QueueChangeKind.ADDED,
+    EventKind.HANDOFF_CLAIMED: QueueChangeKind.CLAIMED,
+    EventKind.HANDOFF_RELEASED: QueueChangeKind.RELEASED,
+    EventKind.HANDOFF_CLOSED: QueueChangeKind.CLOSED,
+    EventKind.SESSION_UPDATED: QueueChangeKind.UPDATED,
+    EventKind.MESSAGES_APPENDED: QueueChangeKind.UPDATED,
+    EventKind.BRANCH_ADDED: QueueChangeKind.UPDATED,
+    EventKind.BRANCH_UPDATED: QueueChangeKind.UPDATED,
+}
+
+TeamId = Annotated[
+    strawberry.ID | None, strawberry.argument(description="Only sessions of this team; null for the account.")
+]
+After = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The cursor of the last event that the client saw: resume without loss. Null: from now."
+    ),
+]
+
+
+@strawberry.type(description="A session was escalated, or an escalated one came back to the queue.")
+class EscalationCreated:
+    """An event of `escalationCreated`."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` when reconnecting.")
+    missed_before: int = strawberry.field(
+        description="Events lost just before this one, the client being too slow. Not 0: refetch the queue."
+    )
+    round: int = strawberry.field(description="0 for the escalation itself; releases and reminders count up.")
+    handoff_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="The handoff as it is now.")
+    async def handoff(self, info: Info) -> Handoff:
+        """Load the handoff."""
+        return await load_handoff(info, self.handoff_id)
+
+
+@strawberry.type(description="The queue changed.")
+class QueueChange:
+    """An event of `queueChanged`."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` when reconnecting.")
+    missed_before: int = strawberry.field(
+        description="Events lost just before this one, the client being too slow. Not 0: refetch the queue."
+    )
+    kind: QueueChangeKind = strawberry.field(description="What changed.")
+    handoff_id: strawberry.Private[UUID]
+
+    @strawberry.field(description="The handoff as it is now.")
+    async def handoff(self, info: Info) -> Handoff:
+        """Load the handoff."""
+        return await load_handoff(info, self.handoff_id)
+
+
+@strawberry.type(
+    description="What is pushed. Every field needs a signed-in user, and ends with their rights."
+)
+class Subscription:
+    """The subscriptions."""
+
+    @strawberry.subscription(
+        description=(
+            "Escalations of your account as they happen, but not your own. While an owner, admin or engineer "
+            "holds it they count as online and are pushed to before they are mailed; a viewer may watch."
+        ),
+        extensions=signed_in(),
+    )
+    async def escalation_created(
+        self, info: Info, team_id: TeamId = None, after: After = None
+    ) -> AsyncGenerator[EscalationCreated, None]:
+        """Follow the escalations."""
+        viewer = await info.context.viewer()
+        team = await _known_team(info, team_id)
+
+        def wanted(event: EventRow) -> bool:
+            escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
+            return escalated and event.actor_id != viewer.id and team in (None, event.team_id)
+
+        async with _presence(info, viewer, team), aclosing(_follow(info, wanted, after)) as stream:
+            async for heard in stream:
+                yield EscalationCreated(
+                    cursor=str(heard.event.sequence),
+                    missed_before=heard.missed_before,
+                    round=heard.event.round,
+                    handoff_id=_handoff_of(heard.event),
+                )
+
+    @strawberry.subscription(
+        description="Every change of the queue, parked sessions too. Nobody counts as online for it.",
+        extensions=signed_in(),
+    )
+    async def queue_changed(
+        self, info: Info, team_id: TeamId = None, after: After = None
+    ) -> AsyncGenerator[QueueChange, None]:
+        """Follow the queue."""
+        team = await _known_team(info, team_id)
+
+        def wanted(event: EventRow) -> bool:
+            changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
+            return changed and team in (None, event.team_id)
+
+        async with aclosing(_follow(info, wanted, after)) as stream:
+            async for heard in stream:
+                yield QueueChange(
+                    cursor=str(heard.event.sequence),
+                    missed_before=heard.missed_before,
+                    kind=_QUEUE_CHANGES[heard.event.kind],
+                    handoff_id=_handoff_of(heard.event),
+                )
+
+
+async def _follow(
+    info: Info, wanted: Callable[[EventRow], bool], after: str | None
+) -> AsyncGenerator[Heard, None]:
+    """Yield the wanted events after the cursor in order, each once, until the viewer's rights end."""
+    context = info.context
+    account_id = context.account_id
+    try:
+        async with context.services.feed.subscribe(account_id, wanted) as subscriber:
+            async for event in _missed(info, subscriber, after):
+                if wanted(event):
+                    yield Heard(event, 0)
+            while True:
+                heard = await subscriber.next(within=context.services.recheck_seconds)
+                await context.viewer()
+                if heard is not None:
+                    yield heard
+    except FeedStopped:
+        return
+
+
+async def _missed(info: Info, subscriber: Subscriber, after: str | None) -> AsyncIterator[EventRow]:
+    """Yield what happened between the client's cursor and the moment that the subscription began."""
+    joined_at = subscriber.position or 0
+    position = joined_at if after is None else _read_cursor(after, latest=joined_at)
+    while position < joined_at:
+        async with info.context.services.database.reading(info.context.account_id) as tx:
+            page = await events.after(tx, position, limit=min(_PAGE, joined_at - position))
+        for event in page:
+            yield event
+        position = page[-1].sequence
+
+
+def _read_cursor(cursor: str, *, latest: int) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19 and int(cursor) <= latest):
+        raise BadInput(
+            "after is not a cursor of this account's events. Refetch the queue and subscribe without it."
+        )
+    return int(cursor)
+
+
+async def _known_team(info: Info, team_id: strawberry.ID | None) -> UUID | None:
+    team = read_optional_id(team_id)
+    if team is not None and await info.context.loaders.teams.load(team) is None:
+        raise NotFound("No team of your account has this id.")
+    return team
+
+
+def _presence(info: Info, viewer: UserRow, team: UUID | None) -> AbstractAsyncContextManager[None]:
+    """Count a responder as online; a viewer's wallboard does not count."""
+    if not viewer.is_responder:
+        return nullcontext()
+    return info.context.services.presence.connected(viewer.account_id, viewer.id, team)
+
+
+def _handoff_of(event: EventRow) -> UUID:
+    if event.handoff_id is None:
+        raise LookupError("an event about a handoff names none")
+    return event.handoff_id

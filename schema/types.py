@@ -1,0 +1,487 @@
+"""The object types that carry data, made from rows. What needs another statement goes through a loader."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import strawberry
+from strawberry.scalars import JSON
+
+from db import deliveries, handoffs, sessions
+from db.accounts import AccountRow, TeamRow
+from db.deliveries import DeliveryRow
+from db.enums import (
+    Channel,
+    ConfidenceTier,
+    DeliveryKind,
+    DeliveryStatus,
+    HandoffIntent,
+    HandoffPriority,
+    HandoffState,
+    MessageRole,
+    Role,
+    SessionStatus,
+    SkipReason,
+)
+from db.events import EventRow
+from db.handoffs import HandoffRow
+from db.sessions import BranchRow, MessageRow, SessionRow
+from db.users import UserRow
+from notify.policy import Reach as ReachCount
+from schema.connections import Connection, connect, read_page
+from schema.context import Info
+from schema.ids import show_id
+
+V = TypeVar("V")
+First = Annotated[int, strawberry.argument(description="How many at most: 1 to 100.")]
+After = Annotated[
+    str | None,
+    strawberry.argument(description="The `endCursor` of the page before; null for the first page."),
+]
+TIME_KEY = (datetime, UUID)
+
+
+@strawberry.interface(description="Anything with an id.")
+class Node:
+    """Relay's Node, with bare UUIDs."""
+
+    id: strawberry.ID = strawberry.field(description="The stored UUID, unique over all types.")
+
+
+@strawberry.type(description="The tenant. Nothing ever crosses from one account to another.")
+class Account(Node):
+    """An account."""
+
+    name: str = strawberry.field(description="The account's name.")
+
+    @classmethod
+    def from_row(cls, row: AccountRow) -> Account:
+        """Show a stored account."""
+        return cls(id=show_id(row.id), name=row.name)
+
+
+@strawberry.type(description="A group of users inside an account; a session may belong to one.")
+class Team(Node):
+    """A team."""
+
+    name: str = strawberry.field(description="The team's name, unique in the account.")
+
+    @classmethod
+    def from_row(cls, row: TeamRow) -> Team:
+        """Show a stored team."""
+        return cls(id=show_id(row.id), name=row.name)
+
+
+@strawberry.type(description="A person of the account.")
+class User(Node):
+    """A user."""
+
+    name: str = strawberry.field(description="The person's name.")
+    email: str = strawberry.field(description="The address that mails go to, in lower case.")
+    role: Role = strawberry.field(description="What the person may do.")
+    active: bool = strawberry.field(description="False once deactivated: cannot sign in, is told nothing.")
+    key: strawberry.Private[UUID]
+
+    @strawberry.field(description="Whether the person holds a live dashboard connection now, on any node.")
+    async def online(self, info: Info) -> bool:
+        """Ask for the presence."""
+        return bool(await info.context.loaders.online.load(self.key))
+
+    @classmethod
+    def from_row(cls, row: UserRow) -> User:
+        """Show a stored user."""
+        shown = {"name": row.name, "email": row.email, "role": row.role, "active": row.may_sign_in}
+        return cls(id=show_id(row.id), key=row.id, **shown)  # type: ignore[arg-type]  # one dict, several types
+
+
+@strawberry.type(description="One thing said in a session.")
+class SessionMessage:
+    """A message."""
+
+    index: int = strawberry.field(description="Its place in the session: 0, 1, 2 …")
+    role: MessageRole = strawberry.field(description="Who said it.")
+    content: str = strawberry.field(description="What was said.")
+    at: datetime = strawberry.field(description="When.")
+
+    @classmethod
+    def from_row(cls, row: MessageRow) -> SessionMessage:
+        """Show a stored message."""
+        return cls(index=row.index, role=row.role, content=row.content, at=row.at)
+
+
+@strawberry.type(description="One line of investigation in a session.")
+class SessionBranch(Node):
+    """A branch."""
+
+    label: str = strawberry.field(description="What is being investigated.")
+    status: str = strawberry.field(
+        description="Where it stands, in the words of the one who feeds the session."
+    )
+    status_reason: str | None = strawberry.field(description="Why it stands there; null if nobody said.")
+    order: int = strawberry.field(description="0, 1, 2 … in the order of creation.")
+    parent_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The branch that it grew from; null for one that grew from the session.")
+    async def parent_branch(self, info: Info) -> SessionBranch | None:
+        """Load the parent."""
+        return await load_branch(info, self.parent_id)
+
+    @classmethod
+    def from_row(cls, row: BranchRow) -> SessionBranch:
+        """Show a stored branch."""
+        return cls(
+            id=show_id(row.id),
+            label=row.label,
+            status=row.status,
+            status_reason=row.status_reason,
+            order=row.order,
+            parent_id=row.parent_branch_id,
+        )
+
+
+@strawberry.type(description="One troubleshooting conversation.")
+class Session(Node):
+    """A session."""
+
+    status: SessionStatus = strawberry.field(description="Where it stands.")
+    problem_summary: str | None = strawberry.field(
+        description="The problem in one sentence; null if unknown."
+    )
+    problem_domain: str | None = strawberry.field(description="The field, like `network`; null if unknown.")
+    step_count: int = strawberry.field(description="How many troubleshooting steps were taken.")
+    confidence_tier: ConfidenceTier | None = strawberry.field(
+        description="How sure the engineer and the assistant are of the diagnosis; null if nobody said."
+    )
+    branching: bool = strawberry.field(description="Whether lines of investigation are kept apart.")
+    handoff_count: int = strawberry.field(description="How often it was handed off.")
+    psa_ticket_id: str | None = strawberry.field(description="Its ticket in the PSA; null if it has none.")
+    created_at: datetime = strawberry.field(description="When it was started.")
+    resolved_at: datetime | None = strawberry.field(description="When it was resolved; null while it is not.")
+    escalation_package: JSON | None = strawberry.field(
+        description="What an older escalation queue reads; null before the first handoff.",
+        deprecation_reason="Read snapshot, notes and id from the handoff.",
+    )
+    row: strawberry.Private[SessionRow]
+
+    @strawberry.field(description="The account that it belongs to.")
+    async def account(self, info: Info) -> Account:
+        """Load the account."""
+        return Account.from_row(await info.context.loaders.account())
+
+    @strawberry.field(description="The team that it belongs to; null if none.")
+    async def team(self, info: Info) -> Team | None:
+        """Load the team."""
+        if self.row.team_id is None:
+            return None
+        return Team.from_row(present(await info.context.loaders.teams.load(self.row.team_id)))
+
+    @strawberry.field(description="The engineer whose session it is.")
+    async def owner(self, info: Info) -> User:
+        """Load the owner."""
+        return await load_user(info, self.row.owner_id)
+
+    @strawberry.field(description="The branch that is being worked on; null if the session is not branching.")
+    async def active_branch(self, info: Info) -> SessionBranch | None:
+        """Load the branch."""
+        return await load_branch(info, self.row.active_branch_id)
+
+    @strawberry.field(description="Every line of investigation, in the order of creation.")
+    async def branches(self, info: Info) -> list[SessionBranch]:
+        """Load the branches."""
+        rows = present(await info.context.loaders.branches_of.load(self.row.id))
+        return [SessionBranch.from_row(row) for row in rows]
+
+    @strawberry.field(description="What was said, in order.")
+    async def messages(
+        self, info: Info, first: First | None = 20, after: After = None
+    ) -> Connection[SessionMessage]:
+        """Read a page of messages."""
+        page = read_page(20 if first is None else first, after, (int,))
+        session_id = self.row.id
+
+        async def count() -> int:
+            return present(await info.context.loaders.sessions.load(session_id)).message_count
+
+        async with info.context.services.database.reading(info.context.account_id) as tx:
+            rows = await sessions.messages_page(tx, session_id, page)
+        return connect(rows, page, node=SessionMessage.from_row, key=lambda row: (row.index,), count=count)
+
+    @strawberry.field(description="Its handoffs, newest first.")
+    async def handoffs(
+        self, info: Info, first: First | None = 20, after: After = None
+    ) -> Connection[Handoff]:
+        """Read a page of handoffs."""
+        page = read_page(20 if first is None else first, after, TIME_KEY)
+        session_id = self.row.id
+
+        async def count() -> int:
+            return present(await info.context.loaders.sessions.load(session_id)).handoff_count
+
+        async with info.context.services.database.reading(info.context.account_id) as tx:
+            rows = await handoffs.history(tx, session_id, page)
+        return connect(rows, page, node=Handoff.from_row, key=created, count=count)
+
+    @strawberry.field(description="The responder who claimed it last; null while nobody has it.")
+    async def escalated_to(self, info: Info) -> User | None:
+        """Load the claimer."""
+        return await load_optional_user(info, self.row.escalated_to_id)
+
+    @classmethod
+    def from_row(cls, row: SessionRow) -> Session:
+        """Show a stored session."""
+        return cls(
+            id=show_id(row.id),
+            status=row.status,
+            problem_summary=row.problem_summary,
+            problem_domain=row.problem_domain,
+            step_count=row.step_count,
+            confidence_tier=row.confidence_tier,
+            branching=row.active_branch_id is not None,
+            handoff_count=row.handoff_count,
+            psa_ticket_id=row.psa_ticket_id,
+            created_at=row.created_at,
+            resolved_at=row.resolved_at,
+            escalation_package=row.escalation_package,  # type: ignore[arg-type]  # JSON is a scalar
+            row=row,
+        )
+
+
+@strawberry.type(description="A branch as it stood at the moment of handoff.")
+class BranchSnapshot:
+    """A branch in a snapshot."""
+
+    id: strawberry.ID = strawberry.field(description="The branch's id.")
+    label: str = strawberry.field(description="What was being investigated.")
+    status: str = strawberry.field(description="Where it stood.")
+    status_reason: str | None = strawberry.field(description="Why it stood there; null if nobody said.")
+    parent_branch_id: strawberry.ID | None = strawberry.field(
+        description="The branch that it grew from; null for one that grew from the session."
+    )
+
+
+@strawberry.type(description="The session as it stood at the moment of handoff. It never changes.")
+class SessionSnapshot:
+    """A snapshot."""
+
+    problem_summary: str | None = strawberry.field(description="The problem in one sentence.")
+    problem_domain: str | None = strawberry.field(description="The field.")
+    status: SessionStatus = strawberry.field(description="Where the session stood just before the handoff.")
+    step_count: int = strawberry.field(description="How many steps had been taken.")
+    confidence_tier: ConfidenceTier | None = strawberry.field(description="How sure they were.")
+    branches: list[BranchSnapshot] = strawberry.field(
+        description="Every branch in order; empty unless the session was branching."
+    )
+    active_branch_id: strawberry.ID | None = strawberry.field(
+        description="The branch that was being worked on; null unless the session was branching."
+    )
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, object]) -> SessionSnapshot:
+        """Show a snapshot as `resolvers/snapshots.py` stored it."""
+        values = dict(stored)
+        branches = values.pop("branch_map")
+        values["status"] = SessionStatus(str(values["status"]))
+        tier = values["confidence_tier"]
+        values["confidence_tier"] = None if tier is None else ConfidenceTier(str(tier))
+        shown = [BranchSnapshot(**branch) for branch in branches]  # type: ignore[attr-defined]  # a stored list
+        return cls(branches=shown, **values)  # type: ignore[arg-type]  # the keys are those of `take`
+
+
+@strawberry.type(description="Whom a handoff reached at the moment that it was made.")
+class Reach:
+    """A reach."""
+
+    online: int = strawberry.field(description="Responders with a live dashboard that shows it.")
+    email: int = strawberry.field(description="The other responders: they get a mail.")
+    unreachable: bool = strawberry.field(description="True if there is no responder to tell. Call somebody.")
+
+    @classmethod
+    def from_count(cls, reach: ReachCount) -> Reach:
+        """Show a count."""
+        return cls(online=reach.online, email=reach.email, unreachable=reach.unreachable)
+
+
+@strawberry.type(description="One attempt series to tell one recipient one thing over one channel.")
+class Delivery(Node):
+    """A delivery."""
+
+    channel: Channel = strawberry.field(description="How it travels.")
+    kind: DeliveryKind = strawberry.field(description="What it tells.")
+    round: int = strawberry.field(description="0 for the escalation itself; releases and reminders count up.")
+    status: DeliveryStatus = strawberry.field(description="Where it stands.")
+    reason: SkipReason | None = strawberry.field(description="Why it was skipped; null unless it was.")
+    error: str | None = strawberry.field(description="The last fault in words; null if there was none.")
+    attempts: int = strawberry.field(description="How often it was tried.")
+    due_at: datetime = strawberry.field(description="When it is, or was, to be sent.")
+    sent_at: datetime | None = strawberry.field(description="When it was sent; null if it was not.")
+    delivered_at: datetime | None = strawberry.field(description="When it was confirmed; null if it was not.")
+    row: strawberry.Private[DeliveryRow]
+
+    @strawberry.field(description="The handoff that it tells of.")
+    async def handoff(self, info: Info) -> Handoff:
+        """Load the handoff."""
+        return await load_handoff(info, self.row.handoff_id)
+
+    @strawberry.field(description="Who is told; null where no person is.")
+    async def recipient(self, info: Info) -> User | None:
+        """Load the recipient."""
+        return await load_user(info, self.row.recipient_id)
+
+    @classmethod
+    def from_row(cls, row: DeliveryRow) -> Delivery:
+        """Show a stored delivery."""
+        return cls(
+            id=show_id(row.id),
+            channel=row.channel,
+            kind=row.kind,
+            round=row.round,
+            status=row.status,
+            reason=row.reason,
+            error=row.error,
+            attempts=row.attempts,
+            due_at=row.due_at,
+            sent_at=row.sent_at,
+            delivered_at=row.delivered_at,
+            row=row,
+        )
+
+
+@strawberry.type(description="Something that happened to a handoff.")
+class TimelineEntry:
+    """An entry of a timeline."""
+
+    sequence: int = strawberry.field(
+        description="The event's number in the account; entries come in its order."
+    )
+    at: datetime = strawberry.field(description="When.")
+    kind: str = strawberry.field(description="What, as a word: HANDOFF_CREATED, HANDOFF_CLAIMED …")
+    summary: str = strawberry.field(description="What, as a sentence without its subject.")
+    actor_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="Who did it; null for the service itself.")
+    async def actor(self, info: Info) -> User | None:
+        """Load the actor."""
+        return await load_optional_user(info, self.actor_id)
+
+    @classmethod
+    def from_row(cls, row: EventRow) -> TimelineEntry:
+        """Show a stored event."""
+        return cls(
+            sequence=row.sequence, at=row.at, kind=row.kind.value, summary=row.summary, actor_id=row.actor_id
+        )
+
+
+@strawberry.type(description="One act of passing a session on.")
+class Handoff(Node):
+    """A handoff."""
+
+    intent: HandoffIntent = strawberry.field(description="Parked or escalated.")
+    priority: HandoffPriority = strawberry.field(description="How urgent.")
+    state: HandoffState = strawberry.field(description="Where it stands.")
+    notes: str | None = strawberry.field(description="What the engineer wrote; null if nothing.")
+    created_at: datetime = strawberry.field(description="When it was handed off.")
+    claimed_at: datetime | None = strawberry.field(description="When it was claimed; null if nobody has it.")
+    row: strawberry.Private[HandoffRow]
+
+    @strawberry.field(description="The session that is passed on, as it is now.")
+    async def session(self, info: Info) -> Session:
+        """Load the session."""
+        return Session.from_row(present(await info.context.loaders.sessions.load(self.row.session_id)))
+
+    @strawberry.field(description="The session as it stood at the moment of handoff.")
+    def snapshot(self) -> SessionSnapshot:
+        """Show the stored snapshot."""
+        return SessionSnapshot.from_stored(self.row.snapshot)
+
+    @strawberry.field(
+        description="The branch that was being worked on; null if the session was not branching."
+    )
+    async def source_branch(self, info: Info) -> SessionBranch | None:
+        """Load the branch."""
+        return await load_branch(info, self.row.source_branch_id)
+
+    @strawberry.field(description="Who passed it on.")
+    async def handed_off_by(self, info: Info) -> User:
+        """Load the user."""
+        return await load_user(info, self.row.handed_off_by_id)
+
+    @strawberry.field(description="Who has it; null while nobody has.")
+    async def claimed_by(self, info: Info) -> User | None:
+        """Load the claimer."""
+        return await load_optional_user(info, self.row.claimed_by_id)
+
+    @strawberry.field(description="Who was told over which channel, and what came of it, oldest first.")
+    async def deliveries(
+        self, info: Info, first: First | None = 20, after: After = None
+    ) -> Connection[Delivery]:
+        """Read a page of deliveries."""
+        page = read_page(20 if first is None else first, after, TIME_KEY)
+        database, account_id, handoff_id = (
+            info.context.services.database,
+            info.context.account_id,
+            self.row.id,
+        )
+
+        async def count() -> int:
+            async with database.reading(account_id) as tx:
+                return await deliveries.count_of_handoff(tx, handoff_id)
+
+        async with database.reading(account_id) as tx:
+            rows = await deliveries.of_handoff(tx, handoff_id, page)
+        return connect(rows, page, node=Delivery.from_row, key=created, count=count)
+
+    @strawberry.field(description="Everything that happened to it, in order, with who did it.")
+    async def timeline(self, info: Info) -> list[TimelineEntry]:
+        """Load the timeline."""
+        rows = present(await info.context.loaders.timelines.load(self.row.id))
+        return [TimelineEntry.from_row(row) for row in rows]
+
+    @classmethod
+    def from_row(cls, row: HandoffRow) -> Handoff:
+        """Show a stored handoff."""
+        return cls(
+            id=show_id(row.id),
+            intent=row.intent,
+            priority=row.priority,
+            state=row.state,
+            notes=row.notes,
+            created_at=row.created_at,
+            claimed_at=row.claimed_at,
+            row=row,
+        )
+
+
+def created(row: HandoffRow | SessionRow | DeliveryRow) -> tuple[datetime, UUID]:
+    """Return the sort key of lists by time."""
+    return row.created_at, row.id
+
+
+def present(row: V | None) -> V:
+    """Return a row that a foreign key promises."""
+    if row is None:
+        raise LookupError("a row that another refers to is gone")
+    return row
+
+
+async def load_user(info: Info, user_id: UUID) -> User:
+    """Load a user who exists."""
+    return User.from_row(present(await info.context.loaders.users.load(user_id)))
+
+
+async def load_optional_user(info: Info, user_id: UUID | None) -> User | None:
+    """Load a user, None for none."""
+    return None if user_id is None else await load_user(info, user_id)
+
+
+async def load_branch(info: Info, branch_id: UUID | None) -> SessionBranch | None:
+    """Load a branch, None for none."""
+    if branch_id is None:
+        return None
+    return SessionBranch.from_row(present(await info.context.loaders.branches.load(branch_id)))
+
+
+async def load_handoff(info: Info, handoff_id: UUID) -> Handoff:
+    """Load a handoff that exists."""
+    return Handoff.from_row(present(await info.context.loaders.handoffs.load(handoff_id)))

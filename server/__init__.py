@@ -1,0 +1,1 @@
+"""The process: environment, identity, ASGI, command line."""

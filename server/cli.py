@@ -1,0 +1,209 @@
+"""The command line: `handoff COMMAND`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+from db.enums import Role
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+R = TypeVar("R")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="handoff")
+def main() -> None:
+    """Handoff: a stuck engineer's session reaches someone who can finish it.
+
+    Settings are HANDOFF_* variables, or stand in a .env file in the working directory;
+    docs/operations.md lists them. On a new machine, start with: handoff run
+    """
+
+
+@main.command()
+def run() -> None:
+    """Start the whole product with demo data, for a first look.
+
+    Writes .env with the demo flag and a secret if there is none, prepares the database, and serves
+    the API together with a mail worker. For production use migrate, serve and worker.
+    """
+    from server.settings import ensure_demo_file
+
+    ensure_demo_file()
+    _serve()
+
+
+@main.command()
+def serve() -> None:
+    """Serve the API, and send mails too unless HANDOFF_WORKER=off.
+
+    In demo mode (HANDOFF_DEMO=1) the database is prepared and demo data created first; otherwise
+    run "handoff migrate" before. Any number of these may share one PostgreSQL.
+    """
+    _serve()
+
+
+@main.command()
+def worker() -> None:
+    """Send mails until stopped (SIGTERM finishes those under way).
+
+    Any number of workers may run beside any number of "handoff serve".
+    """
+    from server.worker import run_worker
+
+    settings = _settings()
+    _run(lambda: run_worker(settings))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest tables. Safe to repeat, and to run from several machines at once."""
+    from server import commands
+
+    click.echo(_run(lambda: commands.migrate_database(_settings())))
+
+
+@main.command()
+@click.argument("email")
+def token(email: str) -> None:
+    """Print a token for the user with this address, alone on stdout.
+
+    Send it as "Authorization: Bearer TOKEN". It is valid for HANDOFF_TOKEN_HOURS.
+
+    Example: handoff token engineer@demo.test
+    """
+    from server import commands
+
+    click.echo(_run(lambda: commands.make_token(_settings(), email)))
+
+
+@main.command("schema")
+def print_schema() -> None:
+    """Print the GraphQL schema definition."""
+    from schema.build import print_schema as text
+
+    click.echo(text(), nl=False)
+
+
+@main.group()
+def account() -> None:
+    """Manage accounts (tenants)."""
+
+
+@account.command("add")
+@click.argument("name")
+def add_account(name: str) -> None:
+    """Create an account and print its id.
+
+    Example: handoff account add "Northwind IT"
+    """
+    from server import commands
+
+    click.echo(_run(lambda: commands.add_account(_settings(), name)))
+
+
+@main.group()
+def user() -> None:
+    """Manage the people of an account."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--name", required=True, help="The person's name.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role], case_sensitive=False),
+    default=Role.ENGINEER.value,
+    show_default=True,
+    help="What they may do.",
+)
+def add_user(email: str, account_name: str, name: str, role: str) -> None:
+    """Add a user and print the id.
+
+    Example: handoff user add bo@northwind.example --account "Northwind IT" --name "Bo Berg"
+    """
+    from server import commands
+
+    click.echo(_run(lambda: commands.add_user(_settings(), email, account_name, name, Role(role.upper()))))
+
+
+@user.command("list")
+@click.option("--account", "account_name", required=True, help="The account's name.")
+def list_users(account_name: str) -> None:
+    """List the users of an account: address, role, state and name."""
+    from server import commands
+
+    for line in _run(lambda: commands.list_users(_settings(), account_name)):
+        click.echo(line)
+
+
+@user.command("deactivate")
+@click.argument("email")
+def deactivate_user(email: str) -> None:
+    """Deactivate a user: they can sign in no more and are told nothing. History keeps their name."""
+    from server import commands
+
+    click.echo(_run(lambda: commands.deactivate_user(_settings(), email)))
+
+
+def _serve() -> None:
+    from server.serving import serve as serve_now
+
+    settings = _settings()
+    _run(lambda: serve_now(settings))
+
+
+def _settings() -> "Settings":
+    """Read the settings and set logging up; end the program with a sentence where that fails."""
+    from server.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        _fail(str(error))
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
+    return settings
+
+
+def _run(work: Callable[[], Awaitable[R]]) -> R:
+    """Run a command to its end; end the program with a sentence, not a traceback, where it fails."""
+    from db.errors import DATABASE_FAULTS
+    from resolvers.errors import Refusal
+    from server.settings import SettingsError
+
+    async def whole() -> R:
+        return await work()
+
+    try:
+        return asyncio.run(whole())
+    except (Refusal, SettingsError) as error:
+        _fail(str(error))
+    except DATABASE_FAULTS as error:
+        logging.getLogger(__name__).debug("database fault", exc_info=True)
+        _fail(
+            f"the database cannot be used ({type(error).__name__}). Check HANDOFF_DATABASE_URL, that the "
+            'server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"handoff: {message}", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

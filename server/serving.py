@@ -1,0 +1,62 @@
+"""Runs the API under uvicorn; in demo mode, prepares the database before and says what to do next."""
+
+import sys
+
+import click
+import uvicorn
+
+from schema.context import utc_now
+from server import commands
+from server.app import make_app
+from server.demo import create_demo
+from server.process import Node, open_database
+from server.settings import Settings
+
+_LARGEST_FRAME = 1024 * 1024  # bytes; a mutation with 500 messages fits
+_DRAIN_SECONDS = 10
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if settings.demo:
+        await _prepare_demo(settings)
+    config = uvicorn.Config(
+        make_app(Node(settings)),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=_LARGEST_FRAME,
+        ws_per_message_deflate=False,  # 40 KB a socket, for messages of 1 KB
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    await server.serve()
+    if not server.started:
+        sys.exit(1)
+
+
+async def _prepare_demo(settings: Settings) -> None:
+    await commands.migrate_database(settings)
+    database = open_database(settings)
+    try:
+        await create_demo(database, now=utc_now())
+    finally:
+        await database.dispose()
+    click.echo(_welcome(settings), err=True)
+
+
+def _welcome(settings: Settings) -> str:
+    mails = "a mail server" if settings.smtp_url.get_secret_value() else f"{settings.mail_folder}/*.eml"
+    return f"""
+Handoff is starting with demo data.
+
+  Open          {settings.link_base}/graphql
+  Get a token   .venv/bin/handoff token engineer@demo.test     (in a second terminal)
+  Send it as    {{"Authorization": "Bearer TOKEN"}}
+  Mails land in {mails}
+
+People: owner@demo.test admin@demo.test engineer@demo.test senior@demo.test viewer@demo.test
+Stop with Ctrl-C. The data is kept.
+"""

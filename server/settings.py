@@ -1,0 +1,131 @@
+"""The environment, read here and nowhere else. `docs/operations.md` documents each setting."""
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SHORTEST_SECRET = 32  # bytes; RFC 7518 section 3.2 asks as many for HS256
+_ENV_FILE = ".env"
+
+
+class SettingsError(Exception):
+    """The service cannot start with these settings; the message says what to set."""
+
+
+class Settings(BaseSettings):
+    """What an operator decides, from `HANDOFF_*` variables or a `.env` file in the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HANDOFF_", env_file=_ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    demo: bool = Field(
+        False, description="Create demo data and allow the API to be explored without a token."
+    )
+    secret: SecretStr = Field(
+        SecretStr(""), description="Signs tokens; 32 random bytes or more. Required outside demo mode."
+    )
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/handoff.db"),
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+    broadcast_url: SecretStr = Field(
+        SecretStr("memory://"),
+        description="How nodes wake each other: memory:// (one process), redis://… or postgresql://….",
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    public_url: str = Field(
+        "", description="What people reach the service by, for links. Default: host and port."
+    )
+    allowed_origins: list[str] = Field(
+        default_factory=list,
+        description='Other origins whose pages may open a WebSocket, as JSON: ["https://app.example.com"].',
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="smtp://USER:PASSWORD@HOST:587 (STARTTLS), smtps://… or smtp+plain://…. Empty: files.",
+    )
+    mail_from: str = Field("Handoff <handoff@localhost.localdomain>", description="The sender of mails.")
+    mail_folder: Path = Field(Path("var/mail"), description="Where mails land while no mail server is set.")
+    mail_connections: int = Field(4, ge=1, le=32, description="Mails that one worker hands in side by side.")
+    worker: Literal["on", "off"] = Field("on", description="Whether `handoff serve` sends mails itself.")
+    push_grace: float = Field(
+        30, ge=0, le=3600, description="Seconds that a push may stay unconfirmed before the mail goes."
+    )
+    token_hours: float = Field(
+        12, gt=0, le=24 * 366, description="How long a token of `handoff token` is valid."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def link_base(self) -> str:
+        """The address that links begin with."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def grace(self) -> timedelta:
+        """How long a push may stay unconfirmed."""
+        return timedelta(seconds=self.push_grace)
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: a value cannot be used, or the secret is missing or weak.
+        """
+        try:
+            settings = cls()
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        if not settings.secret.get_secret_value() and settings.demo:
+            return settings.model_copy(update={"secret": SecretStr(_write_secret())})
+        if len(settings.secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+            raise SettingsError(
+                "HANDOFF_SECRET must be set to at least 32 random bytes, the same for every process. "
+                "Make one with: openssl rand -hex 32"
+            )
+        return settings
+
+
+def ensure_demo_file() -> None:
+    """Write `.env` for a first start, with the demo flag and a secret, unless there is one already."""
+    if not Path(_ENV_FILE).exists():
+        _append("HANDOFF_DEMO=1\n")
+        _write_secret()
+
+
+def _write_secret() -> str:
+    """Make a secret and keep it in `.env`, so that the next command finds the same."""
+    secret = secrets.token_hex(_SHORTEST_SECRET)
+    _append(f"HANDOFF_SECRET={secret}\n")
+    return secret
+
+
+def _append(line: str) -> None:
+    file = os.open(_ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write(line)
+
+
+def _explain(error: ValidationError) -> str:
+    """Name each setting that cannot be used and why, without its value: it may be a password."""
+    wrong = (
+        f"HANDOFF_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )
+    return "\n".join(wrong)
