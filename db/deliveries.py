@@ -2,7 +2,8 @@
 
     EMAIL   PENDING --begin--> SENDING --settle--> SENT | FAILED | PENDING (tried again later)
             PENDING, SENDING --skip--> SKIPPED
-    PUSH    PENDING --mark_pushed--> SENT --skip--> SKIPPED
+    PUSH    PENDING --mark_pushed--> SENT --confirm_pushed--> DELIVERED
+            PENDING, SENT --fail_push--> FAILED, --skip_unsent--> SKIPPED
 
 Each transition is one function with its allowed source states. A row is leased before it is begun;
 leasing crosses accounts and stands in `db/system.py`.
@@ -14,12 +15,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, tuple_, update
 
 from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffState, SkipReason
 from db.models import deliveries, delivery_attempts, handoffs
 from db.pages import Page, SortKey
 from db.session import Transaction, columns_of, new_id
+from db.types import UtcDateTime
 
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
@@ -52,6 +54,15 @@ class NewDelivery:
     recipient_id: UUID
     channel: Channel
     due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a push tells whom: one round of one handoff."""
+
+    handoff_id: UUID
+    recipient_id: UUID
+    round: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +123,41 @@ async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> 
     return await tx.execute(statement)
 
 
-async def mark_pushed(
-    tx: Transaction, handoff_id: UUID, recipient_id: UUID, round_: int, *, at: datetime
-) -> bool:
-    """Record that the push was written to a socket of the recipient."""
-    statement = (
+async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
+    """Record that pushes were written to a socket of their recipients."""
+    if pushes:
+        await tx.execute(
+            update(deliveries)
+            .where(*_of_pushes(tx, pushes, Channel.PUSH), deliveries.c.status == DeliveryStatus.PENDING)
+            .values(status=DeliveryStatus.SENT, sent_at=at, attempts=deliveries.c.attempts + 1)
+        )
+
+
+async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
+    """Record that recipients have their pushes: the PUSH is DELIVERED, a mail not begun is SKIPPED."""
+    if not pushes:
+        return
+    await tx.execute(
         update(deliveries)
-        .where(*_push(tx, handoff_id, recipient_id, round_), deliveries.c.status == DeliveryStatus.PENDING)
-        .values(status=DeliveryStatus.SENT, sent_at=at, attempts=deliveries.c.attempts + 1)
+        .where(*_of_pushes(tx, pushes, Channel.PUSH))
+        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
+        .values(
+            status=DeliveryStatus.DELIVERED,
+            sent_at=func.coalesce(deliveries.c.sent_at, literal(at, UtcDateTime)),
+            delivered_at=at,
+            attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
+        )
     )
-    return await tx.execute(statement) == 1
+    await tx.execute(
+        update(deliveries)
+        .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.status == DeliveryStatus.PENDING)
+        .values(
+            status=DeliveryStatus.SKIPPED,
+            reason=SkipReason.PUSH_DELIVERED,
+            lease_until=None,
+            leased_by=None,
+        )
+    )
 
 
 async def begin(
@@ -179,19 +215,18 @@ async def settle_later(
     return await _settle(tx, delivery_id, lease, values)
 
 
-async def push_status(
-    tx: Transaction, handoff_id: UUID, recipient_id: UUID, round_: int
-) -> DeliveryStatus | None:
-    """Return where the push to the recipient stands, None where there was none to make."""
-    own = _push(tx, handoff_id, recipient_id, round_)
-    return await tx.fetch_value(select(deliveries.c.status).where(*own))  # type: ignore[no-any-return]  # the column's type
+async def push_status(tx: Transaction, push: Push) -> DeliveryStatus | None:
+    """Return where a push stands, None where there was none to make."""
+    statement = select(deliveries.c.status).where(*_of_pushes(tx, [push], Channel.PUSH))
+    status: DeliveryStatus | None = await tx.fetch_value(statement)
+    return status
 
 
-async def fail_push(tx: Transaction, handoff_id: UUID, recipient_id: UUID, round_: int) -> None:
-    """Record that nobody confirmed the push within the grace period."""
+async def fail_push(tx: Transaction, push: Push) -> None:
+    """Record that nobody confirmed a push within the grace period."""
     await tx.execute(
         update(deliveries)
-        .where(*_push(tx, handoff_id, recipient_id, round_))
+        .where(*_of_pushes(tx, [push], Channel.PUSH))
         .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
         .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
     )
@@ -217,15 +252,10 @@ async def count_of_handoff(tx: Transaction, handoff_id: UUID) -> int:
     return int(await tx.fetch_value(select(func.count()).select_from(deliveries).where(*own)))
 
 
-def _push(
-    tx: Transaction, handoff_id: UUID, recipient_id: UUID, round_: int
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        tx.own(deliveries),
-        tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
-        == (handoff_id, recipient_id, round_),
-        deliveries.c.channel == Channel.PUSH,
-    )
+def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tuple[ColumnElement[bool], ...]:
+    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
+    wanted = [(push.handoff_id, push.recipient_id, push.round) for push in pushes]
+    return tx.own(deliveries), deliveries.c.channel == channel, what.in_(wanted)
 
 
 def _leased(tx: Transaction, delivery_id: UUID, lease: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from db import accounts, deliveries, handoffs, sessions, users
 from db.accounts import AccountRow, TeamRow
-from db.deliveries import DeliveryRow
+from db.deliveries import DeliveryRow, Push
 from db.enums import DeliveryStatus
 from db.handoffs import HandoffRow
 from db.session import Transaction
@@ -80,7 +80,7 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
         team=None if handoff.team_id is None else teams[handoff.team_id],
         recipient=people[delivery.recipient_id],
         handed_off_by=people[handoff.handed_off_by_id],
-        push=await deliveries.push_status(tx, handoff.id, delivery.recipient_id, delivery.round),
+        push=await deliveries.push_status(tx, Push(handoff.id, delivery.recipient_id, delivery.round)),
     )
 
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from db import deliveries, system
-from db.deliveries import Attempt, DeliveryRow
+from db.deliveries import Attempt, DeliveryRow, Push
 from db.session import Database, Transaction, new_id
 from db.system import Leased
 from notify import policy
@@ -139,7 +139,7 @@ class Outbox:
         begun = await deliveries.begin(tx, delivery_id, lease, at=now, until=now + LEASE)
         if begun is None:
             return None
-        await deliveries.fail_push(tx, delivery.handoff_id, delivery.recipient_id, delivery.round)
+        await deliveries.fail_push(tx, Push(delivery.handoff_id, delivery.recipient_id, delivery.round))
         return begun, letter
 
     async def _send(

@@ -14,6 +14,7 @@ from db.session import Database
 from db.users import UserRow
 from notify.feed import Feed
 from notify.presence import Presence
+from notify.receipts import Receipts
 from resolvers.errors import Unauthenticated
 from schema.loaders import Loaders
 
@@ -49,6 +50,7 @@ class Services:
     database: Database
     feed: Feed
     presence: Presence
+    receipts: Receipts
     read_token: ReadToken
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
     recheck_seconds: float = 2.0  #: how often a running subscription asks whether its viewer may go on

@@ -12,6 +12,7 @@ from uuid import UUID
 import strawberry
 
 from db import events
+from db.deliveries import Push
 from db.enums import EventKind, HandoffIntent
 from db.events import EventRow
 from db.users import UserRow
@@ -21,6 +22,7 @@ from schema.context import Info
 from schema.enums import QueueChangeKind
 from schema.ids import read_optional_id
 from schema.permissions import signed_in
+from schema.receipts import ask_receipt
 from schema.types import Handoff, load_handoff
 
 _PAGE = 200
@@ -107,11 +109,14 @@ class Subscription:
 
         async with _presence(info, viewer, team), aclosing(_follow(info, wanted, after)) as stream:
             async for heard in stream:
+                handoff_id = _handoff_of(heard.event)
+                if viewer.is_responder:
+                    ask_receipt(Push(handoff_id, viewer.id, heard.event.round))
                 yield EscalationCreated(
                     cursor=str(heard.event.sequence),
                     missed_before=heard.missed_before,
                     round=heard.event.round,
-                    handoff_id=_handoff_of(heard.event),
+                    handoff_id=handoff_id,
                 )
 
     @strawberry.subscription(

@@ -1,14 +1,11 @@
 """/graphql: GraphQL over HTTP and over WebSocket (graphql-transport-ws)."""
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import orjson
 import strawberry
 from cross_web import HTTPException
-from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -16,45 +13,14 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage
-from strawberry.types.unset import UnsetType
+from strawberry.types.unset import UNSET, UnsetType
 
 from resolvers.errors import Unauthenticated
 from schema.context import Context, Services
 from server.auth import bearer
+from server.sockets import SocketHandler
 
 _INIT_TIMEOUT = timedelta(seconds=10)
-
-
-class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """One socket: closes when its token expires, and outlives a mistake in one of its operations."""
-
-    _expiry: asyncio.Task[None] | None = None
-
-    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Answer `connection_init`, and watch the token from then on."""
-        await super().handle_connection_init(message)
-        if self.connection_acknowledged and self._expiry is None:
-            self._expiry = asyncio.create_task(self._close_at_expiry())
-
-    async def shutdown(self) -> None:
-        """End every operation of the socket."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        await super().shutdown()
-
-    async def _close_at_expiry(self) -> None:
-        context = self.context
-        left = context.identity().expires_at - context.now
-        await asyncio.sleep(max(0.0, left.total_seconds()))
-        with suppress(Exception):  # the client may have gone at this moment
-            await self.websocket.close(code=4403, reason="Your token has expired")
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:
-        """Answer an operation that cannot be read with `error`; closing would end its siblings."""
-        return None
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -100,7 +66,8 @@ class Endpoint(GraphQL[Context, None]):
             await context.viewer()
         except Unauthenticated:
             raise ConnectionRejectionError from None
-        return None
+        without_payload: UnsetType = UNSET
+        return without_payload
 
     def decode_json(self, data: str | bytes) -> object:
         """Read JSON. What is no JSON raises a JSONDecodeError, deep nesting and bad UTF-8 as well."""

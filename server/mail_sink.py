@@ -118,13 +118,12 @@ class _Listener(Controller):
         asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
 
     async def _hang_up(self) -> None:
+        """Let nobody in, and cut connections until none is being made and no task serves one."""
         self.loop.remove_reader(self._socket)
-        await asyncio.sleep(0)  # whoever was let in just now gets a connection that can be cut
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-        for connection in self._connections:
-            if connection.transport is not None:
-                cast("asyncio.WriteTransport", connection.transport).abort()
-        await asyncio.sleep(0)  # cut sockets are closed in the loop's next round
+        tasks = 2
+        while tasks > 1:  # one of them is this one
+            tasks = len(asyncio.all_tasks())
+            for connection in self._connections:
+                if connection.transport is not None:
+                    cast("asyncio.WriteTransport", connection.transport).abort()
+            await asyncio.sleep(0)

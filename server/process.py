@@ -11,6 +11,7 @@ from notify.broadcast.wakeups import Wakeups
 from notify.feed import Feed
 from notify.outbox import MailSettings, Outbox
 from notify.presence import Presence
+from notify.receipts import Receipts
 from notify.smtp import Mailer, MailServer
 from schema.context import Services, utc_now
 from server.auth import Tokens
@@ -84,11 +85,13 @@ class Node:
         self.feed = Feed(self.database, self.wakeups)
         name = f"{platform.node()}-{secrets.token_hex(2)}"
         self.presence = Presence(self.database, new_id(), name, utc_now)
+        self.receipts = Receipts(self.database, utc_now)
         self.database.on_commit.append(self.wakeups.announce)
         self.services = Services(
             database=self.database,
             feed=self.feed,
             presence=self.presence,
+            receipts=self.receipts,
             read_token=Tokens(settings.secret.get_secret_value()).read,
             push_grace=settings.grace,
         )
@@ -98,7 +101,7 @@ class Node:
         """Run the parts while the block runs. A database or broker that is away is waited for."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.dispose)
-            for part in (self.wakeups, self.presence, self.feed):
+            for part in (self.wakeups, self.presence, self.receipts, self.feed):
                 await part.start()
                 stack.push_async_callback(part.stop)
             yield

@@ -1,0 +1,81 @@
+"""Records which pushes were written to a socket and which were confirmed, many in one transaction.
+
+A confirmation settles two deliveries: the PUSH is DELIVERED, and the recipient's EMAIL is not needed.
+Until it is recorded the mail may go; a mail too many is better than one too few.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from db import deliveries
+from db.deliveries import Push
+from db.session import Database
+
+log = logging.getLogger(__name__)
+
+_TRIES = 5
+
+
+class Receipts:
+    """Collects what the sockets of this node learn. Start it once; stop it after the last socket."""
+
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], *, batch_seconds: float = 0.05
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._batch_seconds = batch_seconds
+        self._waiting: dict[UUID, dict[Push, bool]] = defaultdict(dict)
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin to record."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Record what is waiting, and end."""
+        self._stopping = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+
+    def written(self, account_id: UUID, push: Push) -> None:
+        """Note that a push was written to a socket of its recipient."""
+        self._waiting[account_id].setdefault(push, False)
+        self._arrived.set()
+
+    def confirmed(self, account_id: UUID, push: Push) -> None:
+        """Note that the recipient's client has the push."""
+        self._waiting[account_id][push] = True
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            await self._arrived.wait()
+            if not self._stopping:
+                await asyncio.sleep(self._batch_seconds)
+            self._arrived.clear()
+            waiting, self._waiting = self._waiting, defaultdict(dict)
+            for account_id, pushes in waiting.items():
+                await self._record(account_id, pushes)
+
+    async def _record(self, account_id: UUID, pushes: dict[Push, bool]) -> None:
+        """Write one account's batch. After a few failures it is dropped: the mails go, which is safe."""
+        for attempt in range(_TRIES):
+            try:
+                async with self._database.transaction(account_id) as tx:
+                    written = [push for push, is_confirmed in pushes.items() if not is_confirmed]
+                    await deliveries.mark_pushed(tx, written, at=self._now())
+                    confirmed = [push for push, is_confirmed in pushes.items() if is_confirmed]
+                    await deliveries.confirm_pushed(tx, confirmed, at=self._now())
+            except Exception:
+                log.exception("receipts not recorded")
+                await asyncio.sleep(0.1 * 2**attempt)
+            else:
+                return

@@ -1,0 +1,85 @@
+"""The cast: Alice owns the session, Bob may claim it, Charlie must see nothing of it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from db import events, users
+from db.enums import Role
+from db.session import Database, Transaction, new_id
+from db.sessions import SessionRow
+from db.users import UserRow
+from resolvers import admin, sessions
+from resolvers.sessions import NewSession
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Two accounts and their people."""
+
+    database: Database
+    account_id: UUID
+    team_id: UUID  #: of Alice and Bob
+    alice: UserRow  #: ENGINEER, owns the sessions
+    bob: UserRow  #: ENGINEER
+    olivia: UserRow  #: OWNER
+    adam: UserRow  #: ADMIN
+    vera: UserRow  #: VIEWER
+    ina: UserRow  #: ENGINEER, inactive
+    other_account_id: UUID
+    charlie: UserRow  #: ENGINEER of the other account
+
+    @property
+    def responders(self) -> list[UserRow]:
+        """Everyone of the account who may be told."""
+        return [self.alice, self.bob, self.olivia, self.adam]
+
+    async def start_session(
+        self, summary: str = "VPN drops every hour", *, in_team: bool = False, owner: UserRow | None = None
+    ) -> SessionRow:
+        """Start a session of Alice's."""
+        owner = owner or self.alice
+        new = NewSession(problem_summary=summary, team_id=self.team_id if in_team else None)
+        async with self.database.transaction(owner.account_id) as tx:
+            return await sessions.start(tx, owner, new, now=datetime.now(UTC))
+
+    async def last_event(self, account_id: UUID | None = None) -> int:
+        """Return the number of the account's last event: a refusal leaves it as it was."""
+        async with self.database.reading(account_id or self.account_id) as tx:
+            return await events.latest_sequence(tx)
+
+
+async def make_cast(database: Database) -> Cast:
+    """Store the cast."""
+    now = datetime.now(UTC)
+    people = {
+        "alice": Role.ENGINEER,
+        "bob": Role.ENGINEER,
+        "olivia": Role.OWNER,
+        "adam": Role.ADMIN,
+        "vera": Role.VIEWER,
+        "ina": Role.ENGINEER,
+    }
+    async with database.transaction(new_id()) as tx:
+        account_id = await admin.create_account(tx, "Northwind", now=now)
+        found = {name: await _add(tx, name, "northwind.example", role) for name, role in people.items()}
+        await admin.deactivate_user(tx, found["ina"], now=now)
+        found["ina"] = (await users.by_ids(tx, [found["ina"].id]))[found["ina"].id]
+        team_id = await admin.create_team(tx, "Networks", [found["alice"].id, found["bob"].id], now=now)
+    async with database.transaction(new_id()) as tx:
+        other_account_id = await admin.create_account(tx, "Fabrikam", now=now)
+        charlie = await _add(tx, "charlie", "fabrikam.example", Role.ENGINEER)
+    return Cast(
+        database=database,
+        account_id=account_id,
+        team_id=team_id,
+        other_account_id=other_account_id,
+        charlie=charlie,
+        **found,
+    )
+
+
+async def _add(tx: Transaction, name: str, domain: str, role: Role) -> UserRow:
+    email = f"{name}@{domain}"
+    user_id = await admin.add_user(tx, email=email, name=name.title(), role=role, now=datetime.now(UTC))
+    return (await users.by_ids(tx, [user_id]))[user_id]

@@ -1,0 +1,91 @@
+"""Both engines, migrated once and copied for each test, and the cast that plays on them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from db import migrate
+from db.session import Database
+from tests.cast import Cast, make_cast
+from tests.client import Api, running_api
+from tests.servers.postgres import PostgresServer
+from tests.servers.smtp import SmtpServer
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole run, with a migrated database `template`."""
+    with PostgresServer() as server:
+        server.create_database("template")
+        asyncio.run(_migrate(server.url("template")))
+        yield server
+        server.drop_database("template")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file."""
+    file = tmp_path_factory.mktemp("template") / "handoff.db"
+    asyncio.run(_migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database of the test's own."""
+    if engine == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "handoff.db")
+        yield f"sqlite:///{tmp_path / 'handoff.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"test_{uuid4().hex}"
+    server.create_database(name, template="template")
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The test's database, open."""
+    database = Database(database_url)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def cast(database: Database) -> Cast:
+    """Two accounts with their people; see `tests/cast.py`."""
+    return await make_cast(database)
+
+
+@pytest.fixture
+async def api(database_url: str, cast: Cast, smtp: SmtpServer) -> AsyncIterator[Api]:
+    """The application in this process, without a worker, reached over HTTP."""
+    async with running_api(database_url, cast, smtp_url=f"smtp+plain://{smtp.host}:{smtp.port}") as api:
+        yield api
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    """A real mail server."""
+    with SmtpServer() as server:
+        yield server
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    async with database.system() as tx:
+        await migrate.upgrade(tx)
+    await database.dispose()
