@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import deliveries, system
-from db.deliveries import Attempt, DeliveryRow, Push
+from db import deliveries, outbox, system
+from db.deliveries import DeliveryRow, Push
+from db.outbox import Attempt
 from db.session import Database, Transaction, new_id
 from db.system import Leased
 from notify import policy
@@ -133,10 +134,10 @@ class Outbox:
         delivery = letter.delivery
         reason = policy.reason_to_skip(delivery, letter.handoff, letter.recipient, letter.push)
         if reason is not None:
-            await deliveries.skip(tx, delivery_id, lease, reason)
+            await outbox.skip(tx, delivery_id, lease, reason)
             return None
         now = self._now()
-        begun = await deliveries.begin(tx, delivery_id, lease, at=now, until=now + LEASE)
+        begun = await outbox.begin(tx, delivery_id, lease, at=now, until=now + LEASE)
         if begun is None:
             return None
         await deliveries.fail_push(tx, Push(delivery.handoff_id, delivery.recipient_id, delivery.round))
@@ -186,15 +187,15 @@ class Outbox:
         fault: SendFault | None,
     ) -> None:
         if fault is None:
-            await deliveries.settle_sent(tx, delivery.id, lease, attempt)
+            await outbox.settle_sent(tx, delivery.id, lease, attempt)
             return
         due_at = None
         if isinstance(fault, TemporaryFault):
             now = attempt.finished_at
             due_at = policy.retry_at(attempt.number, created_at=delivery.created_at, now=now)
         if due_at is None:
-            await deliveries.settle_failed(tx, delivery.id, lease, attempt)
+            await outbox.settle_failed(tx, delivery.id, lease, attempt)
         else:
-            await deliveries.settle_later(tx, delivery.id, lease, attempt, due_at=due_at)
+            await outbox.settle_later(tx, delivery.id, lease, attempt, due_at=due_at)
         what = {"delivery_id": str(delivery.id), "attempt": attempt.number, "code": attempt.code}
         log.warning("mail not accepted", extra=what)

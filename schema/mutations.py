@@ -42,7 +42,7 @@ from schema.payloads import (
     session_problem,
 )
 from schema.permissions import responders
-from schema.types import Handoff, Reach, Session
+from schema.types.handoffs import Handoff, Reach, Session
 
 _Input = strawberry.argument(description="The one argument.")
 

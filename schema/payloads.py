@@ -10,7 +10,8 @@ from db.enums import HandoffState
 from resolvers import errors
 from resolvers.errors import Refusal
 from schema.context import Info
-from schema.types import Handoff, Reach, Session, User, load_handoff, load_user
+from schema.types.handoffs import Handoff, Reach, Session, load_handoff
+from schema.types.people import User, load_user
 
 
 @strawberry.interface(description="A refusal that the client must handle.")

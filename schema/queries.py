@@ -14,20 +14,10 @@ from schema.context import Info
 from schema.ids import read_id
 from schema.inputs import QueueFilter
 from schema.permissions import signed_in
-from schema.types import (
-    TIME_KEY,
-    Account,
-    After,
-    Delivery,
-    First,
-    Handoff,
-    Node,
-    Session,
-    SessionBranch,
-    Team,
-    User,
-    created,
-)
+from schema.types.conversation import SessionBranch
+from schema.types.handoffs import Delivery, Handoff, Session
+from schema.types.node import TIME_KEY, After, First, Node, created
+from schema.types.people import Account, Team, User
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID.")]
 

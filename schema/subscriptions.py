@@ -23,7 +23,7 @@ from schema.enums import QueueChangeKind
 from schema.ids import read_optional_id
 from schema.permissions import signed_in
 from schema.receipts import ask_receipt
-from schema.types import Handoff, load_handoff
+from schema.types.handoffs import Handoff, load_handoff
 
 _PAGE = 200
 _TELLS_OF_ESCALATION = {EventKind.HANDOFF_CREATED, EventKind.HANDOFF_RELEASED}

@@ -33,9 +33,12 @@ def run() -> None:
     Writes .env with the demo flag and a secret if there is none, prepares the database, and serves
     the API together with a mail worker. For production use migrate, serve and worker.
     """
-    from server.settings import ensure_demo_file
+    from server.settings import SettingsError, ensure_demo_file
 
-    ensure_demo_file()
+    try:
+        ensure_demo_file()
+    except SettingsError as error:
+        _fail(str(error))
     _serve()
 
 
@@ -54,6 +57,8 @@ def worker() -> None:
     """Send mails until stopped (SIGTERM finishes those under way).
 
     Any number of workers may run beside any number of "handoff serve".
+
+    Example: HANDOFF_WORKER=off handoff serve & handoff worker
     """
     from server.worker import run_worker
 
@@ -63,7 +68,10 @@ def worker() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Bring the database to the newest tables. Safe to repeat, and to run from several machines at once."""
+    """Bring the database to the newest tables. Safe to repeat, and to run from several machines at once.
+
+    Next, create an account: handoff account add "Northwind IT"
+    """
     from server import commands
 
     click.echo(_run(lambda: commands.migrate_database(_settings())))
@@ -85,7 +93,10 @@ def token(email: str) -> None:
 
 @main.command("schema")
 def print_schema() -> None:
-    """Print the GraphQL schema definition."""
+    """Print the GraphQL schema definition.
+
+    Example: handoff schema > schema.graphql
+    """
     from schema.build import print_schema as text
 
     click.echo(text(), nl=False)
@@ -93,7 +104,10 @@ def print_schema() -> None:
 
 @main.group()
 def account() -> None:
-    """Manage accounts (tenants)."""
+    """Manage accounts (tenants).
+
+    Example: handoff account add "Northwind IT"
+    """
 
 
 @account.command("add")
@@ -102,6 +116,8 @@ def add_account(name: str) -> None:
     """Create an account and print its id.
 
     Example: handoff account add "Northwind IT"
+
+    Next, add its people: handoff user add --help
     """
     from server import commands
 
@@ -110,7 +126,10 @@ def add_account(name: str) -> None:
 
 @main.group()
 def user() -> None:
-    """Manage the people of an account."""
+    """Manage the people of an account.
+
+    Example: handoff user list --account "Northwind IT"
+    """
 
 
 @user.command("add")
@@ -137,7 +156,10 @@ def add_user(email: str, account_name: str, name: str, role: str) -> None:
 @user.command("list")
 @click.option("--account", "account_name", required=True, help="The account's name.")
 def list_users(account_name: str) -> None:
-    """List the users of an account: address, role, state and name."""
+    """List the users of an account: address, role, state and name, apart by tabs.
+
+    Example: handoff user list --account "Northwind IT"
+    """
     from server import commands
 
     for line in _run(lambda: commands.list_users(_settings(), account_name)):
@@ -147,7 +169,10 @@ def list_users(account_name: str) -> None:
 @user.command("deactivate")
 @click.argument("email")
 def deactivate_user(email: str) -> None:
-    """Deactivate a user: they can sign in no more and are told nothing. History keeps their name."""
+    """Deactivate a user: they can sign in no more and are told nothing. History keeps their name.
+
+    Example: handoff user deactivate bo@northwind.example
+    """
     from server import commands
 
     click.echo(_run(lambda: commands.deactivate_user(_settings(), email)))

@@ -9,6 +9,7 @@ from uuid import UUID
 from db.session import Database, new_id
 from notify.broadcast.wakeups import Wakeups
 from notify.feed import Feed
+from notify.mail_headers import UnusableAddress, sender_address
 from notify.outbox import MailSettings, Outbox
 from notify.presence import Presence
 from notify.receipts import Receipts
@@ -47,12 +48,17 @@ def open_mail_server(settings: Settings, stack: AsyncExitStack) -> MailServer:
     """Return the mail server of the settings; where there is none, start one that writes files.
 
     Raises:
-        SettingsError: the URL cannot be used.
+        SettingsError: the URL or the folder cannot be used.
     """
     url = settings.smtp_url.get_secret_value()
     if not url:
         sink = MailSink(settings.mail_folder)
-        url = sink.start()
+        try:
+            url = sink.start()
+        except OSError as error:
+            raise SettingsError(
+                f"HANDOFF_MAIL_FOLDER: no mails can be filed there: {error.strerror}"
+            ) from None
         stack.callback(sink.stop)
     try:
         return MailServer.from_url(url)
@@ -61,7 +67,15 @@ def open_mail_server(settings: Settings, stack: AsyncExitStack) -> MailServer:
 
 
 def make_outbox(settings: Settings, database: Database, mail_server: MailServer) -> Outbox:
-    """Make a worker's sending loop."""
+    """Make a worker's sending loop.
+
+    Raises:
+        SettingsError: nobody could be written to with this sender.
+    """
+    try:
+        sender_address(settings.mail_from)
+    except UnusableAddress:
+        raise SettingsError('HANDOFF_MAIL_FROM must be like "Handoff <handoff@example.com>".') from None
 
     def link_for(handoff_id: UUID) -> str:
         return f"{settings.link_base}/handoffs/{handoff_id}"

@@ -1,6 +1,8 @@
 """Runs the API under uvicorn; in demo mode, prepares the database before and says what to do next."""
 
+import asyncio
 import sys
+from contextlib import AsyncExitStack
 
 import click
 import uvicorn
@@ -9,19 +11,25 @@ from schema.context import utc_now
 from server import commands
 from server.app import make_app
 from server.demo import create_demo
-from server.process import Node, open_database
-from server.settings import Settings
+from server.process import Node, open_database, open_mail_server
+from server.settings import Settings, SettingsError
 
 _LARGEST_FRAME = 1024 * 1024  # bytes; a mutation with 500 messages fits
 _DRAIN_SECONDS = 10
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a setting cannot be used, or the port is taken.
+    """
+    app = make_app(Node(settings))
+    await _check(settings)
     if settings.demo:
         await _prepare_demo(settings)
     config = uvicorn.Config(
-        make_app(Node(settings)),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -35,6 +43,24 @@ async def serve(settings: Settings) -> None:
     await server.serve()
     if not server.started:
         sys.exit(1)
+
+
+async def _check(settings: Settings) -> None:
+    """Try what uvicorn would only find out after the welcome, and tell with a traceback."""
+    if settings.worker == "on":
+        async with AsyncExitStack() as stack:
+            open_mail_server(settings, stack)
+    try:
+        listener = await asyncio.get_running_loop().create_server(
+            asyncio.Protocol, settings.host, settings.port
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host}, port {settings.port} ({error.strerror}). Set HANDOFF_HOST or "
+            "HANDOFF_PORT to what is free."
+        ) from None
+    listener.close()
+    await listener.wait_closed()
 
 
 async def _prepare_demo(settings: Settings) -> None:

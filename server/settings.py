@@ -1,13 +1,16 @@
 """The environment, read here and nowhere else. `docs/operations.md` documents each setting."""
 
+import json
 import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from notify.mail_headers import sender_address
 
 _SHORTEST_SECRET = 32  # bytes; RFC 7518 section 3.2 asks as many for HS256
 _ENV_FILE = ".env"
@@ -43,7 +46,7 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="What people reach the service by, for links. Default: host and port."
     )
-    allowed_origins: list[str] = Field(
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
         description='Other origins whose pages may open a WebSocket, as JSON: ["https://app.example.com"].',
     )
@@ -70,6 +73,21 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        # Here and not by pydantic-settings, whose error (2.16) is no ValidationError and names no variable.
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('must be a JSON list, like ["https://app.example.com"]') from None
+
+    @field_validator("mail_from")
+    @classmethod
+    def _usable(cls, value: str) -> str:
+        sender_address(value)  # a sender that cannot be written would fail every mail for good
+        return value
+
     @property
     def link_base(self) -> str:
         """The address that links begin with."""
@@ -92,6 +110,8 @@ class Settings(BaseSettings):
             settings = cls()
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(f"{_ENV_FILE} cannot be read as UTF-8 text.") from None
         if not settings.secret.get_secret_value() and settings.demo:
             return settings.model_copy(update={"secret": SecretStr(_write_secret())})
         if len(settings.secret.get_secret_value().encode()) < _SHORTEST_SECRET:
@@ -103,7 +123,11 @@ class Settings(BaseSettings):
 
 
 def ensure_demo_file() -> None:
-    """Write `.env` for a first start, with the demo flag and a secret, unless there is one already."""
+    """Write `.env` for a first start, with the demo flag and a secret, unless there is one already.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
     if not Path(_ENV_FILE).exists():
         _append("HANDOFF_DEMO=1\n")
         _write_secret()
@@ -117,15 +141,20 @@ def _write_secret() -> str:
 
 
 def _append(line: str) -> None:
-    file = os.open(_ENV_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(line)
+    path = Path(_ENV_FILE)
+    try:
+        is_cut = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            stream.write(f"\n{line}" if is_cut else line)
+    except OSError as error:
+        raise SettingsError(f"{_ENV_FILE} cannot be written here: {error.strerror}.") from None
 
 
 def _explain(error: ValidationError) -> str:
     """Name each setting that cannot be used and why, without its value: it may be a password."""
     wrong = (
-        f"HANDOFF_{'_'.join(str(part) for part in fault['loc'][:1]).upper()}: {fault['msg']}"
+        f"HANDOFF_{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
         for fault in error.errors(include_input=False, include_url=False)
     )
     return "\n".join(wrong)

@@ -1,16 +1,14 @@
-"""The object types that carry data, made from rows. What needs another statement goes through a loader."""
+"""Sessions, their handoffs, and what was told about those: types that refer to each other."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeVar
 from uuid import UUID
 
 import strawberry
 from strawberry.scalars import JSON
 
 from db import deliveries, handoffs, sessions
-from db.accounts import AccountRow, TeamRow
 from db.deliveries import DeliveryRow
 from db.enums import (
     Channel,
@@ -20,125 +18,19 @@ from db.enums import (
     HandoffIntent,
     HandoffPriority,
     HandoffState,
-    MessageRole,
-    Role,
     SessionStatus,
     SkipReason,
 )
 from db.events import EventRow
 from db.handoffs import HandoffRow
-from db.sessions import BranchRow, MessageRow, SessionRow
-from db.users import UserRow
+from db.sessions import SessionRow
 from notify.policy import Reach as ReachCount
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id
-
-V = TypeVar("V")
-First = Annotated[int, strawberry.argument(description="How many at most: 1 to 100.")]
-After = Annotated[
-    str | None,
-    strawberry.argument(description="The `endCursor` of the page before; null for the first page."),
-]
-TIME_KEY = (datetime, UUID)
-
-
-@strawberry.interface(description="Anything with an id.")
-class Node:
-    """Relay's Node, with bare UUIDs."""
-
-    id: strawberry.ID = strawberry.field(description="The stored UUID, unique over all types.")
-
-
-@strawberry.type(description="The tenant. Nothing ever crosses from one account to another.")
-class Account(Node):
-    """An account."""
-
-    name: str = strawberry.field(description="The account's name.")
-
-    @classmethod
-    def from_row(cls, row: AccountRow) -> Account:
-        """Show a stored account."""
-        return cls(id=show_id(row.id), name=row.name)
-
-
-@strawberry.type(description="A group of users inside an account; a session may belong to one.")
-class Team(Node):
-    """A team."""
-
-    name: str = strawberry.field(description="The team's name, unique in the account.")
-
-    @classmethod
-    def from_row(cls, row: TeamRow) -> Team:
-        """Show a stored team."""
-        return cls(id=show_id(row.id), name=row.name)
-
-
-@strawberry.type(description="A person of the account.")
-class User(Node):
-    """A user."""
-
-    name: str = strawberry.field(description="The person's name.")
-    email: str = strawberry.field(description="The address that mails go to, in lower case.")
-    role: Role = strawberry.field(description="What the person may do.")
-    active: bool = strawberry.field(description="False once deactivated: cannot sign in, is told nothing.")
-    key: strawberry.Private[UUID]
-
-    @strawberry.field(description="Whether the person holds a live dashboard connection now, on any node.")
-    async def online(self, info: Info) -> bool:
-        """Ask for the presence."""
-        return bool(await info.context.loaders.online.load(self.key))
-
-    @classmethod
-    def from_row(cls, row: UserRow) -> User:
-        """Show a stored user."""
-        shown = {"name": row.name, "email": row.email, "role": row.role, "active": row.may_sign_in}
-        return cls(id=show_id(row.id), key=row.id, **shown)  # type: ignore[arg-type]  # one dict, several types
-
-
-@strawberry.type(description="One thing said in a session.")
-class SessionMessage:
-    """A message."""
-
-    index: int = strawberry.field(description="Its place in the session: 0, 1, 2 …")
-    role: MessageRole = strawberry.field(description="Who said it.")
-    content: str = strawberry.field(description="What was said.")
-    at: datetime = strawberry.field(description="When.")
-
-    @classmethod
-    def from_row(cls, row: MessageRow) -> SessionMessage:
-        """Show a stored message."""
-        return cls(index=row.index, role=row.role, content=row.content, at=row.at)
-
-
-@strawberry.type(description="One line of investigation in a session.")
-class SessionBranch(Node):
-    """A branch."""
-
-    label: str = strawberry.field(description="What is being investigated.")
-    status: str = strawberry.field(
-        description="Where it stands, in the words of the one who feeds the session."
-    )
-    status_reason: str | None = strawberry.field(description="Why it stands there; null if nobody said.")
-    order: int = strawberry.field(description="0, 1, 2 … in the order of creation.")
-    parent_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="The branch that it grew from; null for one that grew from the session.")
-    async def parent_branch(self, info: Info) -> SessionBranch | None:
-        """Load the parent."""
-        return await load_branch(info, self.parent_id)
-
-    @classmethod
-    def from_row(cls, row: BranchRow) -> SessionBranch:
-        """Show a stored branch."""
-        return cls(
-            id=show_id(row.id),
-            label=row.label,
-            status=row.status,
-            status_reason=row.status_reason,
-            order=row.order,
-            parent_id=row.parent_branch_id,
-        )
+from schema.types.conversation import SessionBranch, SessionMessage, SessionSnapshot, load_branch
+from schema.types.node import TIME_KEY, After, First, Node, created, present
+from schema.types.people import Account, Team, User, load_optional_user, load_user
 
 
 @strawberry.type(description="One troubleshooting conversation.")
@@ -246,47 +138,6 @@ class Session(Node):
             escalation_package=row.escalation_package,  # type: ignore[arg-type]  # JSON is a scalar
             row=row,
         )
-
-
-@strawberry.type(description="A branch as it stood at the moment of handoff.")
-class BranchSnapshot:
-    """A branch in a snapshot."""
-
-    id: strawberry.ID = strawberry.field(description="The branch's id.")
-    label: str = strawberry.field(description="What was being investigated.")
-    status: str = strawberry.field(description="Where it stood.")
-    status_reason: str | None = strawberry.field(description="Why it stood there; null if nobody said.")
-    parent_branch_id: strawberry.ID | None = strawberry.field(
-        description="The branch that it grew from; null for one that grew from the session."
-    )
-
-
-@strawberry.type(description="The session as it stood at the moment of handoff. It never changes.")
-class SessionSnapshot:
-    """A snapshot."""
-
-    problem_summary: str | None = strawberry.field(description="The problem in one sentence.")
-    problem_domain: str | None = strawberry.field(description="The field.")
-    status: SessionStatus = strawberry.field(description="Where the session stood just before the handoff.")
-    step_count: int = strawberry.field(description="How many steps had been taken.")
-    confidence_tier: ConfidenceTier | None = strawberry.field(description="How sure they were.")
-    branches: list[BranchSnapshot] = strawberry.field(
-        description="Every branch in order; empty unless the session was branching."
-    )
-    active_branch_id: strawberry.ID | None = strawberry.field(
-        description="The branch that was being worked on; null unless the session was branching."
-    )
-
-    @classmethod
-    def from_stored(cls, stored: dict[str, object]) -> SessionSnapshot:
-        """Show a snapshot as `resolvers/snapshots.py` stored it."""
-        values = dict(stored)
-        branches = values.pop("branch_map")
-        values["status"] = SessionStatus(str(values["status"]))
-        tier = values["confidence_tier"]
-        values["confidence_tier"] = None if tier is None else ConfidenceTier(str(tier))
-        shown = [BranchSnapshot(**branch) for branch in branches]  # type: ignore[attr-defined]  # a stored list
-        return cls(branches=shown, **values)  # type: ignore[arg-type]  # the keys are those of `take`
 
 
 @strawberry.type(description="Whom a handoff reached at the moment that it was made.")
@@ -451,35 +302,6 @@ class Handoff(Node):
             claimed_at=row.claimed_at,
             row=row,
         )
-
-
-def created(row: HandoffRow | SessionRow | DeliveryRow) -> tuple[datetime, UUID]:
-    """Return the sort key of lists by time."""
-    return row.created_at, row.id
-
-
-def present(row: V | None) -> V:
-    """Return a row that a foreign key promises."""
-    if row is None:
-        raise LookupError("a row that another refers to is gone")
-    return row
-
-
-async def load_user(info: Info, user_id: UUID) -> User:
-    """Load a user who exists."""
-    return User.from_row(present(await info.context.loaders.users.load(user_id)))
-
-
-async def load_optional_user(info: Info, user_id: UUID | None) -> User | None:
-    """Load a user, None for none."""
-    return None if user_id is None else await load_user(info, user_id)
-
-
-async def load_branch(info: Info, branch_id: UUID | None) -> SessionBranch | None:
-    """Load a branch, None for none."""
-    if branch_id is None:
-        return None
-    return SessionBranch.from_row(present(await info.context.loaders.branches.load(branch_id)))
 
 
 async def load_handoff(info: Info, handoff_id: UUID) -> Handoff:

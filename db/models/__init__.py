@@ -1,0 +1,30 @@
+"""The tables. Every constraint has a name, because refusals are told apart by it.
+
+Rows of an account have the primary key (account_id, id) and refer to each other through it: a row can
+never belong to another account than the row that it points at, whatever the code above forgets.
+"""
+
+from db.models.base import metadata
+from db.models.deliveries import connections, deliveries, delivery_attempts, nodes
+from db.models.handoffs import events, handoffs, idempotency_keys
+from db.models.people import account_counters, accounts, team_members, teams, users
+from db.models.sessions import session_branches, session_messages, sessions
+
+__all__ = [
+    "account_counters",
+    "accounts",
+    "connections",
+    "deliveries",
+    "delivery_attempts",
+    "events",
+    "handoffs",
+    "idempotency_keys",
+    "metadata",
+    "nodes",
+    "session_branches",
+    "session_messages",
+    "sessions",
+    "team_members",
+    "teams",
+    "users",
+]

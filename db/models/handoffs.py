@@ -1,0 +1,124 @@
+"""Handoffs, and the log of everything that happened."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from db.enums import (
+    EventKind,
+    HandoffIntent,
+    HandoffPriority,
+    HandoffState,
+)
+from db.models.base import metadata, of_account, one_of
+from db.types import Document, Named, Ranked, UtcDateTime
+
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("accounts.id"), primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("session_id", Uuid, nullable=False),
+    Column("team_id", Uuid),  # the session's team at the moment of handoff
+    Column("intent", Named(HandoffIntent), nullable=False),
+    Column("priority", Ranked(HandoffPriority), nullable=False),
+    Column("state", Named(HandoffState), nullable=False),
+    Column("notes", Text),
+    Column("snapshot", Document, nullable=False),
+    Column("source_branch_id", Uuid),
+    Column("round", Integer, nullable=False, server_default=text("0")),  # of telling the responders
+    Column("reach_online", Integer, nullable=False),
+    Column("reach_email", Integer, nullable=False),
+    Column("handed_off_by_id", Uuid, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("claimed_by_id", Uuid),
+    Column("claimed_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    of_account("session_id", "sessions", "fk_handoffs_session"),
+    of_account("team_id", "teams", "fk_handoffs_team"),
+    of_account("source_branch_id", "session_branches", "fk_handoffs_source_branch"),
+    of_account("handed_off_by_id", "users", "fk_handoffs_handed_off_by"),
+    of_account("claimed_by_id", "users", "fk_handoffs_claimed_by"),
+    one_of("intent", HandoffIntent),
+    one_of("priority", HandoffPriority),
+    one_of("state", HandoffState),
+    CheckConstraint("(claimed_by_id IS NULL) = (claimed_at IS NULL)", name="claim_is_whole"),
+    CheckConstraint("state <> 'OPEN' OR claimed_by_id IS NULL", name="open_is_unclaimed"),
+    CheckConstraint("state <> 'CLAIMED' OR claimed_by_id IS NOT NULL", name="claimed_has_claimer"),
+    CheckConstraint("(state = 'CLOSED') = (closed_at IS NOT NULL)", name="closed_has_time"),
+    Index(
+        "uq_handoffs_one_unfinished",
+        "account_id",
+        "session_id",
+        unique=True,
+        postgresql_where=text("state <> 'CLOSED'"),
+        sqlite_where=text("state <> 'CLOSED'"),
+    ),
+    Index(
+        "ix_handoffs_queue",
+        "account_id",
+        "created_at",
+        "id",
+        postgresql_where=text("state = 'OPEN'"),
+        sqlite_where=text("state = 'OPEN'"),
+    ),
+    Index(
+        "ix_handoffs_queue_by_priority",
+        "account_id",
+        "priority",
+        "created_at",
+        "id",
+        postgresql_where=text("state = 'OPEN'"),
+        sqlite_where=text("state = 'OPEN'"),
+    ),
+    Index("ix_handoffs_of_session", "account_id", "session_id", "created_at", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("account_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),  # of the whole input: the same key with another is refused
+    Column("handoff_id", Uuid, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    of_account("user_id", "users", "fk_idempotency_keys_user"),
+    of_account("handoff_id", "handoffs", "fk_idempotency_keys_handoff"),
+)
+
+#: Everything that happened, numbered 1, 2, 3 … without gaps within its account, in commit order.
+events = Table(
+    "events",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("accounts.id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Named(EventKind), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor_id", Uuid),  # NULL: the command line or the service itself
+    Column("session_id", Uuid),
+    Column("handoff_id", Uuid),
+    Column("team_id", Uuid),  # of the session, so that a team's subscription need not look it up
+    Column("intent", Named(HandoffIntent)),
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    Column("summary", Text, nullable=False),
+    one_of("intent", HandoffIntent),
+    CheckConstraint("sequence >= 1", name="sequence_from_one"),
+    Index(
+        "ix_events_of_handoff",
+        "account_id",
+        "handoff_id",
+        "sequence",
+        postgresql_where=text("handoff_id IS NOT NULL"),
+        sqlite_where=text("handoff_id IS NOT NULL"),
+    ),
+)

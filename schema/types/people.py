@@ -1,0 +1,70 @@
+"""Accounts, teams and users."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import strawberry
+
+from db.accounts import AccountRow, TeamRow
+from db.enums import Role
+from db.users import UserRow
+from schema.context import Info
+from schema.ids import show_id
+from schema.types.node import Node, present
+
+
+@strawberry.type(description="The tenant. Nothing ever crosses from one account to another.")
+class Account(Node):
+    """An account."""
+
+    name: str = strawberry.field(description="The account's name.")
+
+    @classmethod
+    def from_row(cls, row: AccountRow) -> Account:
+        """Show a stored account."""
+        return cls(id=show_id(row.id), name=row.name)
+
+
+@strawberry.type(description="A group of users inside an account; a session may belong to one.")
+class Team(Node):
+    """A team."""
+
+    name: str = strawberry.field(description="The team's name, unique in the account.")
+
+    @classmethod
+    def from_row(cls, row: TeamRow) -> Team:
+        """Show a stored team."""
+        return cls(id=show_id(row.id), name=row.name)
+
+
+@strawberry.type(description="A person of the account.")
+class User(Node):
+    """A user."""
+
+    name: str = strawberry.field(description="The person's name.")
+    email: str = strawberry.field(description="The address that mails go to, in lower case.")
+    role: Role = strawberry.field(description="What the person may do.")
+    active: bool = strawberry.field(description="False once deactivated: cannot sign in, is told nothing.")
+    key: strawberry.Private[UUID]
+
+    @strawberry.field(description="Whether the person holds a live dashboard connection now, on any node.")
+    async def online(self, info: Info) -> bool:
+        """Ask for the presence."""
+        return bool(await info.context.loaders.online.load(self.key))
+
+    @classmethod
+    def from_row(cls, row: UserRow) -> User:
+        """Show a stored user."""
+        shown = {"name": row.name, "email": row.email, "role": row.role, "active": row.may_sign_in}
+        return cls(id=show_id(row.id), key=row.id, **shown)  # type: ignore[arg-type]  # one dict, several types
+
+
+async def load_user(info: Info, user_id: UUID) -> User:
+    """Load a user who exists."""
+    return User.from_row(present(await info.context.loaders.users.load(user_id)))
+
+
+async def load_optional_user(info: Info, user_id: UUID | None) -> User | None:
+    """Load a user, None for none."""
+    return None if user_id is None else await load_user(info, user_id)
