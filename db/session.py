@@ -147,7 +147,14 @@ def _address(url: str) -> URL:
 
 
 def _postgresql_engine(address: URL) -> AsyncEngine:
-    return create_async_engine(address, pool_size=10, max_overflow=10, pool_pre_ping=False, pool_timeout=10)
+    return create_async_engine(
+        address,
+        pool_size=10,
+        max_overflow=10,
+        pool_pre_ping=False,
+        pool_timeout=10,
+        hide_parameters=True,  # an error is logged; notes and addresses are not
+    )
 
 
 def _sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
@@ -158,8 +165,8 @@ def _sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60)
-    reader = create_async_engine(address, pool_size=4, max_overflow=0, pool_timeout=60)
+    writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60, hide_parameters=True)
+    reader = create_async_engine(address, pool_size=4, max_overflow=0, pool_timeout=60, hide_parameters=True)
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         _set_up_sqlite(engine.sync_engine, begin)
     return writer, reader

@@ -45,7 +45,7 @@ class Tokens:
             return Identity(UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC))
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("Your token has expired. Get a new one.") from None
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, OSError):
             raise Unauthenticated("Your token is not valid. Get a new one.") from None
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from server.settings import Settings
 
 R = TypeVar("R")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +32,8 @@ def run() -> None:
     """Start the whole product with demo data, for a first look.
 
     Writes .env with the demo flag and a secret if there is none, prepares the database, and serves
-    the API together with a mail worker. For production use migrate, serve and worker.
+    the API together with a mail worker. For production use "handoff migrate", "handoff serve" and
+    "handoff worker".
     """
     from server.settings import SettingsError, ensure_demo_file
 
@@ -63,7 +65,7 @@ def worker() -> None:
     from server.worker import run_worker
 
     settings = _settings()
-    _run(lambda: run_worker(settings))
+    _run(lambda: run_worker(settings), loop_factory=_fast_loop())
 
 
 @main.command()
@@ -182,27 +184,30 @@ def _serve() -> None:
     from server.serving import serve as serve_now
 
     settings = _settings()
-    _run(lambda: serve_now(settings))
+    _run(lambda: serve_now(settings), loop_factory=_fast_loop())
+
+
+def _fast_loop() -> LoopFactory:
+    """Return uvloop's event loop where there is one. Only uvicorn's own runner would choose it by itself."""
+    from uvicorn.loops.auto import auto_loop_factory
+
+    return auto_loop_factory()
 
 
 def _settings() -> "Settings":
     """Read the settings and set logging up; end the program with a sentence where that fails."""
+    from server import logs
     from server.settings import Settings, SettingsError
 
     try:
         settings = Settings.load()
     except SettingsError as error:
         _fail(str(error))
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
+    logs.set_up(settings.log_level)
     return settings
 
 
-def _run(work: Callable[[], Awaitable[R]]) -> R:
+def _run(work: Callable[[], Awaitable[R]], *, loop_factory: LoopFactory | None = None) -> R:
     """Run a command to its end; end the program with a sentence, not a traceback, where it fails."""
     from db.errors import DATABASE_FAULTS
     from resolvers.errors import Refusal
@@ -212,7 +217,8 @@ def _run(work: Callable[[], Awaitable[R]]) -> R:
         return await work()
 
     try:
-        return asyncio.run(whole())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(whole())
     except (Refusal, SettingsError) as error:
         _fail(str(error))
     except DATABASE_FAULTS as error:

@@ -23,11 +23,9 @@ async def migrate_database(settings: Settings) -> str:
         before = await migrate.current_revision(tx)
         await migrate.upgrade(tx)
     newest = migrate.newest_revision()
-    return (
-        f"The database is at {newest}."
-        if before == newest
-        else f"Migrated from {before or 'nothing'} to {newest}."
-    )
+    if before == newest:
+        return f"The database is at {newest}."
+    return f"Migrated from {before or 'nothing'} to {newest}."
 
 
 async def make_token(settings: Settings, email: str) -> str:

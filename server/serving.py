@@ -55,9 +55,10 @@ async def _check(settings: Settings) -> None:
             asyncio.Protocol, settings.host, settings.port
         )
     except OSError as error:
+        reason = str(error.strerror).rpartition("): ")[2]  # asyncio puts the address before it
         raise SettingsError(
-            f"cannot listen on {settings.host}, port {settings.port} ({error.strerror}). Set HANDOFF_HOST or "
-            "HANDOFF_PORT to what is free."
+            f"cannot listen on {settings.host}, port {settings.port}: {reason}. "
+            "Set HANDOFF_HOST and HANDOFF_PORT to an address of this machine and a free port."
         ) from None
     listener.close()
     await listener.wait_closed()

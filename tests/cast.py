@@ -1,16 +1,23 @@
 """The cast: Alice owns the session, Bob may claim it, Charlie must see nothing of it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from db import events, users
-from db.enums import Role
+from sqlalchemy import select, update
+
+from db import deliveries, events, users
+from db.enums import HandoffIntent, Role
+from db.events import EventRow
+from db.models import metadata
+from db.models import users as users_table
+from db.pages import Page
 from db.session import Database, Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers import admin, sessions
-from resolvers.sessions import NewSession
+from resolvers import admin, handoffs, sessions
+from resolvers.handoffs import NewHandoff
+from resolvers.sessions import NewBranch, NewSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,57 @@ class Cast:
         async with self.database.transaction(owner.account_id) as tx:
             return await sessions.start(tx, owner, new, now=datetime.now(UTC))
 
+    async def one_of_each(self, owner: UserRow) -> dict[str, str]:
+        """Make one of all that has an id in the owner's account; return the ids by the API's type names.
+
+        There is a delivery only where the account has somebody else to tell.
+        """
+        now = datetime.now(UTC)
+        async with self.database.transaction(owner.account_id) as tx:
+            team_id = await admin.create_team(tx, f"Team {new_id()}", [owner.id], now=now)
+            new = NewSession(problem_summary="One of each", team_id=team_id)
+            session = await sessions.start(tx, owner, new, now=now)
+            session = await sessions.add_branch(tx, owner, session.id, NewBranch(label="DNS"), now=now)
+            escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
+            made = await handoffs.create(tx, owner, escalate, now=now, grace=timedelta(0))
+            told = await deliveries.of_handoff(tx, made.handoff.id, Page(1))
+        ids = {
+            "Account": owner.account_id,
+            "Team": team_id,
+            "User": owner.id,
+            "Session": session.id,
+            "SessionBranch": session.active_branch_id,
+            "Handoff": made.handoff.id,
+        }
+        if told:
+            ids["Delivery"] = told[0].id
+        return {kind: str(id_) for kind, id_ in ids.items()}
+
     async def last_event(self, account_id: UUID | None = None) -> int:
         """Return the number of the account's last event: a refusal leaves it as it was."""
         async with self.database.reading(account_id or self.account_id) as tx:
             return await events.latest_sequence(tx)
+
+    async def newest_event(self) -> EventRow:
+        """Return what happened last in the account."""
+        async with self.database.reading(self.account_id) as tx:
+            (event,) = await events.after(tx, await events.latest_sequence(tx) - 1, limit=1)
+            return event
+
+    async def change(self, user: UserRow, **values: object) -> UserRow:
+        """Set columns of a user behind the service's back, and return the user as they are now."""
+        async with self.database.transaction(user.account_id) as tx:
+            await tx.execute(update(users_table).where(users_table.c.id == user.id).values(**values))
+            return (await users.by_ids(tx, [user.id]))[user.id]
+
+    async def all_rows(self) -> dict[str, list[str]]:
+        """Return every row of every table but the nodes, whose hearts beat: to compare before with after."""
+        async with self.database.system_reading() as tx:
+            return {
+                table.name: sorted(str(row) for row in await tx.connection.execute(select(table)))
+                for table in metadata.sorted_tables
+                if table.name != "nodes"
+            }
 
 
 async def make_cast(database: Database) -> Cast:

@@ -59,11 +59,20 @@ query ($id: ID!) { handoff(id: $id) {
   }
   session { id status handoffCount escalatedTo { id name } escalationPackage }
   deliveries(first: 100) {
-    edges { node { round channel kind status reason createdAt dueAt recipient { id name } } }
+    edges { node { round channel kind status reason dueAt recipient { id name } } }
   }
   timeline { sequence kind summary actor { name } }
 } }
 """
+SESSION_FIELDS = """
+  id status stepCount problemSummary problemDomain confidenceTier psaTicketId handoffCount resolvedAt
+  branching owner { name } team { name } escalatedTo { name } activeBranch { id label }
+  branches { id label status statusReason order parentBranch { label } }
+  messages(first: 100) { totalCount edges { node { index role content at } } }
+"""
+SESSION_RESULT = (
+    f"__typename ... on Problem {{ message }} ... on SessionSuccess {{ session {{ {SESSION_FIELDS} }} }}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,12 @@ class Api:
 
     async def ask(self, user: UserRow | None, document: str, **variables: Any) -> Answer:  # noqa: ANN401
         """Ask as the user, None for nobody."""
-        headers = {} if user is None else {"Authorization": f"Bearer {self.token(user)}"}
+        token = None if user is None else self.token(user)
+        return await self.ask_with(token, document, **variables)
+
+    async def ask_with(self, token: str | None, document: str, **variables: Any) -> Answer:  # noqa: ANN401
+        """Ask with a token that need not be good, None for none."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         body = {"query": document, "variables": variables}
         response = await self.http.post("/graphql", json=body, headers=headers)
         assert response.status_code == 200, response.text
@@ -125,6 +139,18 @@ class Api:
     async def release(self, user: UserRow, handoff_id: str, reason: str | None = None) -> Any:  # noqa: ANN401
         """Release a handoff and return what releaseHandoff answered."""
         return (await self.ask(user, RELEASE, id=handoff_id, reason=reason)).only()
+
+    async def session(self, session_id: object) -> Any:  # noqa: ANN401
+        """Return all that a viewer may see of a session."""
+        document = f"query ($id: ID!) {{ session(id: $id) {{ {SESSION_FIELDS} }} }}"
+        return (await self.ask(self.cast.vera, document, id=str(session_id))).only()
+
+    async def change(self, user: UserRow | None, mutation: str, **given: Any) -> Answer:  # noqa: ANN401
+        """Send one of the mutations that take sessions in, like `updateSession`, with the given input."""
+        kind = mutation[0].upper() + mutation[1:]
+        result = f"session {{ {SESSION_FIELDS} }}" if mutation == "startSession" else SESSION_RESULT
+        document = f"mutation ($input: {kind}Input!) {{ {mutation}(input: $input) {{ {result} }} }}"
+        return await self.ask(user, document, input=given)
 
     async def handoff(self, handoff_id: str) -> Any:  # noqa: ANN401
         """Return all that a viewer may see of a handoff."""

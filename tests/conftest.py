@@ -1,6 +1,7 @@
 """Both engines, migrated once and copied for each test, and the cast that plays on them."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from db import migrate
 from db.session import Database
 from tests.cast import Cast, make_cast
 from tests.client import Api, running_api
+from tests.live import Live, running_server
 from tests.servers.postgres import PostgresServer
 from tests.servers.smtp import SmtpServer
 
@@ -78,10 +80,25 @@ async def api(database_url: str, cast: Cast, smtp: SmtpServer) -> AsyncIterator[
 
 
 @pytest.fixture
+async def live(database_url: str, cast: Cast) -> AsyncIterator[Live]:
+    """The application on a real server in this process, without a worker, for tests that need sockets."""
+    async with running_server(database_url, cast) as live:
+        yield live
+
+
+@pytest.fixture
 def smtp() -> Iterator[SmtpServer]:
     """A real mail server."""
     with SmtpServer() as server:
         yield server
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work in an empty folder, with no HANDOFF_ setting in the environment."""
+    for name in [name for name in os.environ if name.startswith("HANDOFF_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
 
 
 async def _migrate(url: str) -> None:

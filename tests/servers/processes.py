@@ -112,6 +112,18 @@ class HandoffProcess:
                 raise RuntimeError(message)
             time.sleep(0.02)
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command in the same folder to its end, as in a second terminal."""
+        return subprocess.run(
+            [sys.executable, "-m", "server.cli", *arguments],
+            cwd=self.folder / "work",
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+
     def wait(self, timeout: float) -> int:
         """Wait for its own end and give the exit code."""
         process = self._running()

@@ -1,0 +1,24 @@
+"""How the log looks: one line an event, its fields at the end as `name=value`."""
+
+import logging
+import sys
+
+#: What every record has, and what uvicorn adds for colour.
+_OWN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName", "color_message"}
+
+
+class WithFields(logging.Formatter):
+    """Adds the fields that were logged with `extra`, which Python's own formatter leaves out."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the line; a traceback follows below it."""
+        fields = {name: value for name, value in record.__dict__.items() if name not in _OWN}
+        return " ".join([super().formatMessage(record), *(f"{name}={fields[name]!r}" for name in fields)])
+
+
+def set_up(level: str) -> None:
+    """Log to standard error from this level on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(WithFields("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision

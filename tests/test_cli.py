@@ -1,0 +1,245 @@
+"""The command line: what each command prints, on which stream, and with which exit code."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import click
+import pytest
+
+from db import migrate
+from db.enums import Role
+from schema.build import print_schema
+from server.auth import Tokens
+from server.cli import main
+from tests.servers.processes import free_port
+from tests.terminal import SECRET, Terminal
+
+NO_DATABASE = 'that the server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
+
+pytestmark = pytest.mark.usefixtures("bare_machine")
+
+
+@pytest.fixture
+def terminal(database_url: str) -> Terminal:
+    """A terminal whose database is migrated and empty."""
+    return Terminal(secret=SECRET, database_url=database_url)
+
+
+@pytest.fixture
+def staffed(terminal: Terminal) -> Terminal:
+    """A terminal whose database holds the account Northwind IT with the engineer Bo."""
+    terminal.ask("account", "add", "Northwind IT")
+    terminal.ask("user", "add", "Bo@Northwind.example", "--account", "Northwind IT", "--name", "Bo Berg")
+    return terminal
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("command", list(_commands(main)), ids=" ".join)
+def test_every_command_shows_an_example_or_the_next_step(command: tuple[str, ...]) -> None:
+    text = Terminal().ask(*command, "--help")
+
+    usage, _, rest = text.partition("\n")
+    assert usage.startswith(" ".join(["Usage: handoff", *command]))
+    assert re.search(r"handoff [a-z]+", rest)
+    assert Terminal().ask(*command, "-h") == text
+
+
+def test_a_token_stands_alone_on_standard_output_and_names_the_user(staffed: Terminal) -> None:
+    out = staffed.ask("token", " BO@northwind.example ")
+
+    identity = Tokens(SECRET).read(out.removesuffix("\n"))
+    bo = staffed.find_user("bo@northwind.example")
+    assert len(out.split()) == 1
+    assert identity.user_id == bo.id
+
+
+def test_a_token_is_valid_as_long_as_it_was_set_to_be(staffed: Terminal) -> None:
+    staffed.env["HANDOFF_TOKEN_HOURS"] = "1000"
+
+    identity = Tokens(SECRET).read(staffed.ask("token", "bo@northwind.example").strip())
+
+    left = identity.expires_at - datetime.now(UTC)
+    assert timedelta(hours=999) < left <= timedelta(hours=1000)
+
+
+def test_an_account_and_its_people_are_added_and_listed(terminal: Terminal) -> None:
+    account_id = UUID(terminal.ask("account", "add", "Northwind IT").strip())
+    whole = ("--account", "Northwind IT", "--name")
+    bo_id = UUID(terminal.ask("user", "add", "bo@northwind.example", *whole, "Bo Berg").strip())
+    terminal.ask("user", "add", "Ann@northwind.example", *whole, "Ann", "--role", "viewer")
+
+    listed = terminal.ask("user", "list", "--account", "Northwind IT")
+
+    assert listed == (
+        "ann@northwind.example\tVIEWER\tactive\tAnn\nbo@northwind.example\tENGINEER\tactive\tBo Berg\n"
+    )
+    bo = terminal.find_user("bo@northwind.example")
+    assert (bo.id, bo.account_id, bo.role, bo.active) == (bo_id, account_id, Role.ENGINEER, True)
+
+
+def test_a_deactivated_user_is_shown_as_such_and_gets_no_token(staffed: Terminal) -> None:
+    assert staffed.ask("user", "deactivate", "bo@northwind.example") == "Deactivated bo@northwind.example.\n"
+
+    refusal = staffed.refused("token", "bo@northwind.example")
+
+    assert refusal == "bo@northwind.example is deactivated and cannot sign in."
+    listed = staffed.ask("user", "list", "--account", "Northwind IT")
+    assert listed == "bo@northwind.example\tENGINEER\tinactive\tBo Berg\n"
+
+
+def test_to_deactivate_twice_says_so(staffed: Terminal) -> None:
+    staffed.ask("user", "deactivate", "bo@northwind.example")
+
+    again = staffed.ask("user", "deactivate", "bo@northwind.example")
+
+    assert again == "bo@northwind.example was inactive already.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["token", "no@where.example"], "No user has the address no@where.example."),
+        (["user", "deactivate", "no@where.example"], "No user has the address no@where.example."),
+        (
+            ["user", "list", "--account", "Nobody"],
+            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+        ),
+        (
+            ["user", "add", "al@b.example", "--account", "Nobody", "--name", "Al"],
+            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+        ),
+        (["account", "add", "Northwind IT"], "There is an account named Northwind IT already."),
+        (["account", "add", " "], "name must not be empty."),
+        (["account", "add", "a" * 201], "name has 201 characters; at most 200 are kept."),
+        (
+            ["user", "add", "BO@northwind.example", "--account", "Northwind IT", "--name", "Al"],
+            "There is a user with the address bo@northwind.example already.",
+        ),
+        (
+            ["user", "add", "al", "--account", "Northwind IT", "--name", "Al"],
+            "email must be an address like bo@example.com.",
+        ),
+        (
+            ["user", "add", "al@b.example", "--account", "Northwind IT", "--name", ""],
+            "name must not be empty.",
+        ),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_changes_nothing(
+    staffed: Terminal, arguments: list[str], sentence: str
+) -> None:
+    assert staffed.refused(*arguments) == sentence
+
+    listed = staffed.ask("user", "list", "--account", "Northwind IT")
+    assert listed == "bo@northwind.example\tENGINEER\tactive\tBo Berg\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["user", "add", "a@b.example", "--account", "A", "--name", "A", "--role", "boss"],
+            "'boss' is not one of",
+        ),
+        (["user", "add", "a@b.example", "--account", "A"], "Missing option '--name'"),
+        (["token"], "Missing argument 'EMAIL'"),
+        (["tokens"], "No such command 'tokens'"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_how_to_get_help(arguments: list[str], sentence: str) -> None:
+    result = Terminal(secret=SECRET).run(*arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert "--help' for help." in result.stderr
+
+
+def test_without_a_secret_no_command_runs() -> None:
+    refusal = Terminal().refused("token", "bo@northwind.example")
+
+    assert refusal.startswith("HANDOFF_SECRET must be set to at least 32 random bytes")
+
+
+def test_a_database_that_is_away_is_told_without_its_password() -> None:
+    url = f"postgresql://handoff:hunter2@127.0.0.1:{free_port()}/handoff"
+
+    refusal = Terminal(secret=SECRET, database_url=url).refused("migrate")
+
+    assert refusal.startswith(
+        "the database cannot be used (ConnectionRefusedError). Check HANDOFF_DATABASE_URL"
+    )
+    assert refusal.endswith(NO_DATABASE)
+    assert "hunter2" not in refusal
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/x", "hunter2", ""])
+def test_a_database_that_the_service_does_not_run_on_is_refused(url: str) -> None:
+    refusal = Terminal(secret=SECRET, database_url=url).refused("migrate")
+
+    assert refusal.startswith("HANDOFF_DATABASE_URL: ")
+    assert "postgresql://" in refusal
+    assert "hunter2" not in refusal
+
+
+def test_a_database_without_tables_is_told_to_be_migrated(terminal: Terminal) -> None:
+    terminal.take_tables_away()
+
+    refusal = terminal.refused("token", "bo@northwind.example")
+
+    assert refusal.startswith("the database cannot be used (")
+    assert refusal.endswith(NO_DATABASE)
+
+
+def test_to_migrate_makes_the_tables_and_may_be_repeated(terminal: Terminal) -> None:
+    terminal.take_tables_away()
+
+    first, second = terminal.ask("migrate"), terminal.ask("migrate")
+
+    newest = migrate.newest_revision()
+    assert (first, second) == (f"Migrated from nothing to {newest}.\n", f"The database is at {newest}.\n")
+    UUID(terminal.ask("account", "add", "Northwind IT").strip())
+
+
+def test_the_default_database_is_a_file_that_migrate_creates() -> None:
+    terminal = Terminal(secret=SECRET)
+
+    terminal.ask("migrate")
+
+    assert Path("var/handoff.db").is_file()
+    assert terminal.refused("token", "no@where.example") == "No user has the address no@where.example."
+
+
+def test_the_schema_is_printed_without_any_setting() -> None:
+    out = Terminal().ask("schema")
+
+    assert out == print_schema()
+    assert "type Query {" in out
+
+
+def test_a_file_in_the_working_directory_is_read_where_the_environment_is_silent(staffed: Terminal) -> None:
+    lines = [f"{name}={value}\n" for name, value in staffed.env.items()]
+    Path(".env").write_text("".join(lines))
+
+    out = Terminal().ask("token", "bo@northwind.example")
+
+    assert Tokens(SECRET).read(out.strip()).user_id == staffed.find_user("bo@northwind.example").id
+
+
+def test_the_environment_wins_over_the_file(staffed: Terminal) -> None:
+    Path(".env").write_text("HANDOFF_SECRET=of the file, which must not be taken\nHANDOFF_PORT=no port\n")
+    staffed.env["HANDOFF_PORT"] = "8123"
+
+    out = staffed.ask("token", "bo@northwind.example")
+
+    assert Tokens(SECRET).read(out.strip()).user_id == staffed.find_user("bo@northwind.example").id
