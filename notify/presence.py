@@ -33,6 +33,8 @@ class Presence:
         self._beat_seconds = beat_seconds
         self._open: dict[UUID, ConnectionRow] = {}
         self._to_forget: dict[UUID, ConnectionRow] = {}
+        self._is_known = False  #: whether the last beat was recorded
+        self._becoming_known = asyncio.Lock()  #: all dashboards come at once when a database comes back
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -55,8 +57,16 @@ class Presence:
     async def connected(self, account_id: UUID, user_id: UUID, team_id: UUID | None) -> AsyncIterator[None]:
         """Count the user as online while the block runs. `team_id` None: for the whole account."""
         connection = ConnectionRow(account_id, new_id(), self._node_id, user_id, team_id, self._now())
-        async with self._database.transaction(account_id) as tx:
-            await presence.connect(tx, connection)
+        async with self._becoming_known:
+            if not self._is_known:
+                await self._try_beat()
+        try:
+            async with self._database.transaction(account_id) as tx:
+                await presence.connect(tx, connection)
+        except BaseException:
+            # Cut off during its commit, the row may be there, or in a moment.
+            self._to_forget[connection.id] = connection
+            raise
         self._open[connection.id] = connection
         try:
             yield
@@ -86,7 +96,10 @@ class Presence:
         try:
             await self._beat()
         except Exception:
+            self._is_known = False
             log.exception("node could not beat")
+        else:
+            self._is_known = True
 
     async def _beat(self) -> None:
         """Beat. A node that slept so long that others swept it away comes back with its connections."""

@@ -17,7 +17,7 @@ from db.enums import EventKind, HandoffIntent
 from db.events import EventRow
 from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, Forbidden, NotFound
 from schema.context import Info
 from schema.enums import QueueChangeKind
 from schema.ids import read_optional_id
@@ -107,7 +107,8 @@ class Subscription:
             escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
             return escalated and event.actor_id != viewer.id and team in (None, event.team_id)
 
-        async with _presence(info, viewer, team), aclosing(_follow(info, wanted, after)) as stream:
+        presence = _presence(info, viewer, team)
+        async with aclosing(_follow(info, wanted, after, presence)) as stream:
             async for heard in stream:
                 handoff_id = _handoff_of(heard.event)
                 if viewer.is_responder:
@@ -133,7 +134,7 @@ class Subscription:
             changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
             return changed and team in (None, event.team_id)
 
-        async with aclosing(_follow(info, wanted, after)) as stream:
+        async with aclosing(_follow(info, wanted, after, nullcontext())) as stream:
             async for heard in stream:
                 yield QueueChange(
                     cursor=str(heard.event.sequence),
@@ -144,19 +145,28 @@ class Subscription:
 
 
 async def _follow(
-    info: Info, wanted: Callable[[EventRow], bool], after: str | None
+    info: Info,
+    wanted: Callable[[EventRow], bool],
+    after: str | None,
+    presence: AbstractAsyncContextManager[None],
 ) -> AsyncGenerator[Heard, None]:
-    """Yield the wanted events after the cursor in order, each once, until the viewer's rights end."""
+    """Yield the wanted events after the cursor in order, each once, until the viewer's rights end.
+
+    `presence` begins once no event can be missed: whoever counts as online is pushed to.
+    """
     context = info.context
     account_id = context.account_id
+    began_as_responder = (await context.viewer()).is_responder
     try:
-        async with context.services.feed.subscribe(account_id, wanted) as subscriber:
+        async with context.services.feed.subscribe(account_id, wanted) as subscriber, presence:
             async for event in _missed(info, subscriber, after):
                 if wanted(event):
                     yield Heard(event, 0)
             while True:
                 heard = await subscriber.next(within=context.services.recheck_seconds)
-                await context.viewer()
+                viewer = await context.viewer()
+                if began_as_responder and not viewer.is_responder:
+                    raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
                 if heard is not None:
                     yield heard
     except FeedStopped:

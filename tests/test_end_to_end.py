@@ -1,0 +1,116 @@
+"""The whole product as a stranger meets it: processes, files, and the client that dashboards use."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.processes import HandoffProcess, free_port
+
+STORY = Path(__file__).parent / "e2e"
+FILES = ("package.json", "package-lock.json", ".npmrc", "story.mjs")
+PATIENCE = 90.0  #: seconds that the story may take
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the story and the packages that it needs."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        message = "node and npm are needed to tell the story"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    folder = tmp_path_factory.mktemp("e2e")
+    for name in FILES:
+        shutil.copy(STORY / name, folder)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert installed.returncode == 0, installed.stderr
+    return folder
+
+
+@pytest.fixture
+def address() -> str:
+    """Where the service is to listen."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def handoff(address: str) -> Iterator[HandoffProcess]:
+    """The service in demo mode in a fresh folder, with nothing else set."""
+    env = {"HANDOFF_DEMO": "1", "HANDOFF_PORT": address.rpartition(":")[2]}
+    with HandoffProcess("serve", env=env, ready_url=f"http://{address}/readyz") as process:
+        yield process
+
+
+def token(handoff: HandoffProcess, name: str) -> str:
+    """Get a token as a person at a terminal does."""
+    printed = handoff.command("token", f"{name}@demo.test")
+    assert printed.returncode == 0, printed.stderr
+    return printed.stdout.strip()
+
+
+def tell(story: Path, env: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Tell the story to its end and return what each step printed."""
+    whole = {"PATH": os.environ["PATH"]} | env
+    told = subprocess.run(
+        ["node", "story.mjs"], cwd=story, env=whole, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (told.returncode, told.stderr) == (0, ""), told.stdout
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for line in map(json.loads, told.stdout.splitlines()):
+        steps.setdefault(line.pop("step"), []).append(line)
+    return steps
+
+
+def mails_about(handoff: HandoffProcess, handoff_id: str) -> list[EmailMessage]:
+    """Return the mails about a handoff that lie in the folder."""
+    files = (handoff.folder / "work" / "var" / "mail").glob("*.eml")
+    mails = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+    return [mail for mail in mails if mail["X-Handoff-Id"] == handoff_id]
+
+
+def test_an_escalation_reaches_the_dashboard_and_the_mailboxes_of_all_who_have_none(
+    story: Path, handoff: HandoffProcess, address: str
+) -> None:
+    people = {name.upper(): token(handoff, name) for name in ("engineer", "senior", "admin")}
+
+    steps = tell(story, {"HANDOFF_URL": f"http://{address}"} | people)
+
+    (escalated,), (pushed,), (claimed,) = steps["escalated"], steps["pushed"], steps["claimed"]
+    handoff_id = escalated["id"]
+    assert escalated["reach"] == {"online": 1, "email": 2, "unreachable": False}
+    assert pushed["handoff"] == {"id": handoff_id, "state": "OPEN"}
+    assert (pushed["round"], pushed["missedBefore"]) == (0, 0)
+    assert claimed["claimedBy"] == {"email": "senior@demo.test"}
+    assert (claimed["state"], claimed["session"]) == ("CLAIMED", {"status": "ACTIVE"})
+    assert steps["refused"] == [
+        {
+            "__typename": "HandoffAlreadyClaimed",
+            "message": "Somebody else claimed this handoff first.",
+            "claimedBy": {"email": "senior@demo.test"},
+            "claimedAt": claimed["claimedAt"],
+        }
+    ]
+    assert steps["released"] == [{"state": "OPEN", "claimedBy": None, "session": {"status": "ESCALATED"}}]
+    assert steps["queued"] == [{"id": handoff_id, "state": "OPEN"}]
+    # Round 0 went to the two who had no dashboard open, round 1 to all but the senior, who released it.
+    recipients = Counter(mail["To"].addresses[0].addr_spec for mail in mails_about(handoff, handoff_id))
+    assert recipients == {"owner@demo.test": 2, "admin@demo.test": 2, "engineer@demo.test": 1}
+
+
+def test_the_lock_file_pins_every_package_and_names_no_registry() -> None:
+    lock = json.loads((STORY / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+
+    assert {"node_modules/graphql", "node_modules/graphql-ws", "node_modules/ws"} <= packages.keys()
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    assert not any("resolved" in entry for entry in packages.values())

@@ -1,0 +1,129 @@
+"""A running subscription ends when its viewer's rights do."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from db.enums import Role
+from resolvers import admin
+from tests.cast import Cast
+from tests.live import Live, running_server
+from tests.sockets import ESCALATIONS, QUEUE_CHANGES
+
+
+@pytest.fixture
+async def live(database_url: str, cast: Cast) -> AsyncIterator[Live]:
+    """A server that asks often whether a viewer may go on."""
+    async with running_server(database_url, cast, recheck_seconds=0.05) as live:
+        yield live
+
+
+@pytest.mark.parametrize("subscription", [ESCALATIONS, QUEUE_CHANGES])
+async def test_the_subscription_of_a_deactivated_user_ends(live: Live, subscription: str) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(subscription, after=await live.cursor())
+        await live.escalate_new()
+        await pushed.next_event()
+
+        async with live.node.database.transaction(cast.account_id) as tx:
+            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+
+        assert await pushed.refusal() == "UNAUTHENTICATED"
+        await live.until_online()
+
+
+async def test_the_wallboard_of_a_deactivated_viewer_ends(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.vera) as socket:
+        pushed = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        await live.escalate_new()
+        await pushed.next_event()
+
+        async with live.node.database.transaction(cast.account_id) as tx:
+            await admin.deactivate_user(tx, cast.vera, now=datetime.now(UTC))
+
+        assert await pushed.refusal() == "UNAUTHENTICATED"
+
+
+async def test_the_subscription_of_a_deleted_user_ends(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS)
+        await live.until_online(cast.bob)
+
+        await cast.change(cast.bob, deleted_at=datetime.now(UTC))
+
+        assert await pushed.refusal() == "UNAUTHENTICATED"
+        await live.until_online()
+
+
+@pytest.mark.parametrize("subscription", [ESCALATIONS, QUEUE_CHANGES])
+async def test_the_subscription_of_a_responder_who_became_a_viewer_ends(
+    live: Live, subscription: str
+) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(subscription, after=await live.cursor())
+        await live.escalate_new()
+        await pushed.next_event()
+
+        await cast.change(cast.bob, role=Role.VIEWER)
+
+        assert await pushed.refusal() == "FORBIDDEN"
+        await live.until_online()
+
+
+async def test_a_demoted_user_may_subscribe_again_as_a_viewer_and_is_not_online(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS)
+        await live.until_online(cast.bob)
+        await cast.change(cast.bob, role=Role.VIEWER)
+        await pushed.refusal()
+
+        again = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        created = await live.create(cast.alice, (await cast.start_session()).id)
+
+        assert (await again.next_event())["handoff"]["id"] == created["handoff"]["id"]
+        assert created["reach"] == {"online": 0, "email": 2, "unreachable": False}
+
+
+async def test_the_siblings_of_a_subscription_that_ends_may_go_on(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS)
+        await live.until_online(cast.bob)
+        await cast.change(cast.bob, role=Role.VIEWER)
+        await pushed.refusal()
+
+        sibling = await socket.subscribe("{ me { role } }")
+
+        assert await sibling.next_event() == {"role": "VIEWER"}
+
+
+async def test_an_engineer_who_becomes_an_admin_goes_on(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS)
+        await live.until_online(cast.bob)
+        await cast.change(cast.bob, role=Role.ADMIN)
+
+        handoff_id = await live.escalate_new()
+
+        assert (await pushed.next_event())["handoff"]["id"] == handoff_id
+
+
+async def test_nothing_is_pushed_to_a_user_after_their_deactivation(live: Live) -> None:
+    cast = live.cast
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        await live.escalate_new()
+        await pushed.next_event()
+
+        async with live.node.database.transaction(cast.account_id) as tx:
+            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+        await live.escalate_new()
+
+        assert await pushed.refusal() == "UNAUTHENTICATED"
