@@ -49,9 +49,14 @@ async def by_id(tx: Transaction) -> AccountRow:
 
 
 async def create_team(tx: Transaction, name: str) -> UUID:
-    """Store a team and return its id."""
+    """Store a team and return its id.
+
+    Raises:
+        Taken: the account has a team of this name.
+    """
     team_id = new_id()
-    await tx.execute(insert(teams).values(account_id=tx.account_id, id=team_id, name=name))
+    with unique():
+        await tx.execute(insert(teams).values(account_id=tx.account_id, id=team_id, name=name))
     return team_id
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.models import idempotency_keys
@@ -29,7 +29,8 @@ async def find(tx: Transaction, user_id: UUID, key: str, *, now: datetime) -> Ke
     statement = select(*columns_of(KeyRow, idempotency_keys)).where(*own, recent)
     row = await tx.fetch_one(statement, KeyRow)
     if row is None:
-        await tx.execute(delete(idempotency_keys).where(*own))
+        # Only the old one: another request may have committed a new one since the statement above.
+        await tx.execute(delete(idempotency_keys).where(*own, not_(recent)))
     return row
 
 

@@ -33,10 +33,13 @@ async def create_team(tx: Transaction, name: str, member_ids: Sequence[UUID], *,
     """Store a team with its members, and return its id.
 
     Raises:
-        BadInput: the name cannot be used.
+        BadInput: the name cannot be used or is taken.
     """
     name = clean_text("name", name, MAX_LABEL)
-    team_id = await accounts.create_team(tx, name)
+    try:
+        team_id = await accounts.create_team(tx, name)
+    except Taken:
+        raise BadInput(f"There is a team named {name} already.") from None
     for user_id in member_ids:
         await accounts.join_team(tx, team_id, user_id)
     await _tell(tx, EventKind.TEAM_CREATED, f"created the team {name}", now=now)

@@ -65,13 +65,16 @@ def clean_instant(field: str, value: datetime, *, now: datetime) -> datetime:
     """Return an instant in UTC.
 
     Raises:
-        BadInput: it has no time zone or lies in the future.
+        BadInput: it has no time zone, lies in the future, or too long ago to be stored.
     """
     if value.tzinfo is None:
         raise BadInput(f"{field} needs a time zone, like 2026-01-31T09:30:00Z.")
     if value > now:
         raise BadInput(f"{field} lies in the future.")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # on the first day of year 1, east of Greenwich
+        raise BadInput(f"{field} lies before all time that can be stored.") from None
 
 
 def _storable(field: str, text: str, longest: int) -> str:

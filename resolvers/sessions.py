@@ -147,7 +147,7 @@ async def add_branch(
         session,
         {
             "label": clean_text("label", new.label, MAX_LABEL),
-            "status": clean_text("status", new.status or "open", MAX_LABEL),
+            "status": clean_text("status", "open" if new.status is None else new.status, MAX_LABEL),
             "status_reason": clean_optional_text("statusReason", new.status_reason, MAX_REASON),
             "parent_branch_id": new.parent_branch_id,
         },

@@ -1,5 +1,8 @@
 """The executable schema, and the schema as text."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import ParserCache, ValidationCache
@@ -11,6 +14,19 @@ from schema.errors import PublicErrors
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.subscriptions import Subscription
+
+
+class _ParserCache(ParserCache):
+    """The parser's cache. What cannot be parsed is left to Strawberry, which parses it again.
+
+    Raised from here, the error would reach the client past `PublicErrors`, without a code (0.341.2).
+    """
+
+    def on_parse(self) -> Iterator[None]:
+        """Set the document where it can be parsed."""
+        with suppress(GraphQLError, RecursionError):
+            next(super().on_parse())
+        yield
 
 
 class _Schema(strawberry.Schema):
@@ -28,7 +44,7 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        extensions=[PublicErrors, ParserCache, ValidationCache],
+        extensions=[PublicErrors, _ParserCache, ValidationCache],
         config=StrawberryConfig(disable_field_suggestions=True),
     )
 

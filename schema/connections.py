@@ -6,7 +6,6 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 import strawberry
 
@@ -18,6 +17,7 @@ R = TypeVar("R")
 
 #: The most that one page may hold.
 MAX_PAGE = 100
+_MAX_INT = 2**31 - 1  # what the columns of a sort key hold
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -60,15 +60,17 @@ class Connection(Generic[T]):
         return await self.count()
 
 
-def read_page(first: int, after: str | None, key: Sequence[type]) -> Page:
+def read_page(first: int, after: str | None, key: Sequence[type], *, order: str = "") -> Page:
     """Return the page that the arguments ask for; `key` are the types of the list's sort key.
+
+    `order` names the order where a list has several: a cursor of another is refused.
 
     Raises:
         BadInput: `first` is out of range, or `after` is no cursor of such a list.
     """
     if not 1 <= first <= MAX_PAGE:
         raise BadInput(f"first must be between 1 and {MAX_PAGE}.")
-    return Page(first, None if after is None else _read_cursor(after, key))
+    return Page(first, None if after is None else _read_cursor(after, key, order))
 
 
 def connect(
@@ -78,9 +80,10 @@ def connect(
     node: Callable[[R], T],
     key: Callable[[R], tuple[Any, ...]],
     count: Callable[[], Awaitable[int]],
+    order: str = "",
 ) -> Connection[T]:
     """Make a connection of the rows of a page, of which there may be one more than asked for."""
-    edges = [Edge(cursor=_write_cursor(key(row)), node=node(row)) for row in rows[: page.first]]
+    edges = [Edge(cursor=_write_cursor(key(row), order), node=node(row)) for row in rows[: page.first]]
     info = PageInfo(
         has_next_page=len(rows) > page.first,
         has_previous_page=page.after is not None,
@@ -90,8 +93,8 @@ def connect(
     return Connection(edges=edges, page_info=info, count=count)
 
 
-def _write_cursor(key: tuple[Any, ...]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([_plain(part) for part in key]).encode()).decode()
+def _write_cursor(key: tuple[Any, ...], order: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([order, *map(_plain, key)]).encode()).decode()
 
 
 def _plain(part: Any) -> str | int:  # noqa: ANN401 (one of the types of a sort key)
@@ -100,15 +103,18 @@ def _plain(part: Any) -> str | int:  # noqa: ANN401 (one of the types of a sort 
     return int(part) if isinstance(part, int) else str(part)
 
 
-def _read_cursor(cursor: str, key: Sequence[type]) -> tuple[Any, ...]:
+def _read_cursor(cursor: str, key: Sequence[type], order: str) -> tuple[Any, ...]:
     try:
-        parts = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        stored = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        parts = stored[1:] if stored[:1] == [order] else ()
         return tuple(_typed(part, wanted) for part, wanted in zip(parts, key, strict=True))
-    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
         raise BadInput("after is not a cursor of this list. Pass an endCursor that it gave you.") from None
 
 
 def _typed(part: Any, wanted: type) -> Any:  # noqa: ANN401
     if wanted is datetime:
         return _EPOCH + int(part) * _MICROSECOND
-    return UUID(part) if wanted is UUID else wanted(part)
+    if wanted is int and not 0 <= part <= _MAX_INT:
+        raise ValueError(part)
+    return wanted(part)

@@ -8,6 +8,7 @@ INTERNAL          anything unexpected; the log has the cause
 """
 
 import logging
+import re
 
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
@@ -33,6 +34,11 @@ _CODES: dict[type[Refusal], str] = {
     SessionNotFound: "NOT_FOUND",
 }
 
+#: What graphql-core 3.3 and Strawberry append: names that nobody asked for, and values in Python's spelling.
+_APPENDED = re.compile(
+    r"(?: Did you mean |,? found: | Found: |(?:(?<!invalid value)(?<=value)|(?<=a DateTime)): ).*", re.DOTALL
+)
+
 
 class PublicErrors(MaskErrors):
     """Replaces every error of a result by what a client may know of it."""
@@ -45,7 +51,7 @@ class PublicErrors(MaskErrors):
         if error.extensions and "code" in error.extensions:
             return _public(error, error.message, str(error.extensions["code"]))
         if cause is None:
-            return _public(error, error.message, "BAD_USER_INPUT")
+            return _public(error, _without_hints(error.message), "BAD_USER_INPUT")
         log.error("unexpected error", exc_info=cause, extra={"path": error.path})
         return _public(error, "Something went wrong on the server. It was logged.", "INTERNAL")
 
@@ -58,5 +64,13 @@ def _cause(error: GraphQLError) -> BaseException | None:
     return cause
 
 
+def _without_hints(message: str) -> str:
+    """Return a message about a document or its variables, in GraphQL's words."""
+    said = _APPENDED.sub("", message).replace("not to be None", "not to be null")
+    return said if said.endswith(".") else f"{said}."
+
+
 def _public(error: GraphQLError, message: str, code: str) -> GraphQLError:
-    return GraphQLError(message, nodes=error.nodes, path=error.path, extensions={"code": code})
+    return GraphQLError(
+        message, error.nodes, error.source, error.positions, error.path, extensions={"code": code}
+    )

@@ -9,6 +9,7 @@ from strawberry import UNSET
 from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole
 from db.handoffs import QueueFilter as StoredFilter
 from resolvers.handoffs import NewHandoff
+from resolvers.inputs import MAX_LABEL, clean_text
 from resolvers.sessions import NewBranch, NewMessage, NewSession
 from schema.ids import read_id, read_optional_id
 
@@ -29,12 +30,17 @@ class QueueFilter:
     )
 
     def stored(self) -> StoredFilter:
-        """Return the filter in the words of the database."""
+        """Return the filter in the words of the database.
+
+        Raises:
+            BadInput: no session can have such a domain.
+        """
+        domain = self.problem_domain
         return StoredFilter(
             team_id=read_optional_id(self.team_id),
             intent=self.intent,
             priority=self.priority,
-            problem_domain=self.problem_domain,
+            problem_domain=None if domain is None else clean_text("problemDomain", domain, MAX_LABEL),
         )
 
 

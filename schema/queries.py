@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from db import handoffs, sessions
-from db.enums import SessionStatus
+from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
 from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
 from schema.connections import Connection, connect, read_page
@@ -102,7 +102,7 @@ class Query:
         after: After = None,
     ) -> Connection[Handoff]:
         """Read a page of the queue."""
-        page = read_page(first, after, _queue_key(order_by))
+        page = read_page(first, after, _queue_key(order_by), order=order_by.value)
         wanted = (filter or QueueFilter()).stored()
         database, account_id = info.context.services.database, info.context.account_id
         if wanted.team_id is not None and await info.context.loaders.teams.load(wanted.team_id) is None:
@@ -115,15 +115,15 @@ class Query:
         async with database.reading(account_id) as tx:
             rows = await handoffs.queue(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
-        return connect(rows, page, node=Handoff.from_row, key=key, count=count)
+        return connect(rows, page, node=Handoff.from_row, key=key, count=count, order=order_by.value)
 
 
 def _queue_key(order: QueueOrder) -> tuple[type, ...]:
-    return (int, *TIME_KEY) if order == QueueOrder.PRIORITY_FIRST else TIME_KEY
+    return (HandoffPriority, *TIME_KEY) if order == QueueOrder.PRIORITY_FIRST else TIME_KEY
 
 
 def _by_priority(row: handoffs.HandoffRow) -> tuple[object, ...]:
-    return row.priority.value, row.created_at, row.id
+    return row.priority, row.created_at, row.id
 
 
 async def _find_node(info: Info, key: UUID) -> Node | None:

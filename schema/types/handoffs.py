@@ -29,7 +29,7 @@ from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id
 from schema.types.conversation import SessionBranch, SessionMessage, SessionSnapshot, load_branch
-from schema.types.node import TIME_KEY, After, First, Node, created, present
+from schema.types.node import TIME_KEY, After, FirstOrDefault, Node, created, present
 from schema.types.people import Account, Team, User, load_optional_user, load_user
 
 
@@ -87,7 +87,7 @@ class Session(Node):
 
     @strawberry.field(description="What was said, in order.")
     async def messages(
-        self, info: Info, first: First | None = 20, after: After = None
+        self, info: Info, first: FirstOrDefault = 20, after: After = None
     ) -> Connection[SessionMessage]:
         """Read a page of messages."""
         page = read_page(20 if first is None else first, after, (int,))
@@ -102,7 +102,7 @@ class Session(Node):
 
     @strawberry.field(description="Its handoffs, newest first.")
     async def handoffs(
-        self, info: Info, first: First | None = 20, after: After = None
+        self, info: Info, first: FirstOrDefault = 20, after: After = None
     ) -> Connection[Handoff]:
         """Read a page of handoffs."""
         page = read_page(20 if first is None else first, after, TIME_KEY)
@@ -265,7 +265,7 @@ class Handoff(Node):
 
     @strawberry.field(description="Who was told over which channel, and what came of it, oldest first.")
     async def deliveries(
-        self, info: Info, first: First | None = 20, after: After = None
+        self, info: Info, first: FirstOrDefault = 20, after: After = None
     ) -> Connection[Delivery]:
         """Read a page of deliveries."""
         page = read_page(20 if first is None else first, after, TIME_KEY)

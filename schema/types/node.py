@@ -8,6 +8,9 @@ import strawberry
 
 V = TypeVar("V")
 First = Annotated[int, strawberry.argument(description="How many at most: 1 to 100.")]
+FirstOrDefault = Annotated[
+    int | None, strawberry.argument(description="How many at most: 1 to 100; null for 20.")
+]
 After = Annotated[
     str | None,
     strawberry.argument(description="The `endCursor` of the page before; null for the first page."),

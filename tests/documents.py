@@ -1,0 +1,145 @@
+"""Documents made from the schema itself: the tests ask for a field from the day that it is added."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import graphql
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLUnionType,
+)
+
+from schema.build import print_schema
+
+SCHEMA = graphql.build_schema(print_schema())
+
+Operation = Literal["query", "mutation", "subscription"]
+#: The type of what each argument and input field that takes an id names, but for `id` itself.
+_NAMED = {
+    "sessionId": "Session",
+    "handoffId": "Handoff",
+    "branchId": "SessionBranch",
+    "parentBranchId": "SessionBranch",
+    "activeBranchId": "SessionBranch",
+    "teamId": "Team",
+    "ownerId": "User",
+}
+_AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
+_SCALARS: dict[str, Any] = {
+    "String": "text",
+    "Int": 1,
+    "Float": 1.0,
+    "Boolean": True,
+    "DateTime": _AN_HOUR_AGO.isoformat(),
+    "JSON": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A document of one root field, and its variables."""
+
+    document: str
+    variables: dict[str, Any]
+
+
+def root_fields(operation: Operation) -> dict[str, GraphQLField]:
+    """Return the root fields of an operation by name."""
+    root = {
+        "query": SCHEMA.query_type,
+        "mutation": SCHEMA.mutation_type,
+        "subscription": SCHEMA.subscription_type,
+    }[operation]
+    assert root is not None
+    return dict(root.fields)
+
+
+def ids_for(field: str, ids: dict[str, str]) -> dict[str, str]:
+    """Return what to send to a root field, by argument; `ids` are those of the caller's own, by type."""
+    names = {"id": {"session": "Session"}.get(field, "Handoff")} | _NAMED
+    return {argument: ids[kind] for argument, kind in names.items()}
+
+
+def request(operation: Operation, name: str, ids: dict[str, str], *, depth: int = 2) -> Request:
+    """Make a request of a root field: every argument but `after` is given, every plain field selected.
+
+    Args:
+        operation: Where the field stands.
+        name: The field.
+        ids: The id to send for each argument and input field that takes one.
+        depth: How many levels of objects to select below the field's own.
+    """
+    field = root_fields(operation)[name]
+    given = {
+        argument: _value(argument, wanted, ids)
+        for argument, wanted in field.args.items()
+        if argument != "after"
+    }
+    declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in given)
+    passed = ", ".join(f"{argument}: ${argument}" for argument in given)
+    head = f"{operation} ({declared}) {{ {name}({passed})" if given else f"{operation} {{ {name}"
+    return Request(f"{head} {_selection(field.type, depth)} }}", given)
+
+
+def id_arguments(operation: Operation, name: str) -> list[str]:
+    """Return the name of each ID among a root field's arguments and the fields of its inputs."""
+    return sorted(
+        {
+            argument
+            for given, wanted in root_fields(operation)[name].args.items()
+            for argument in _ids_in(given, wanted)
+        }
+    )
+
+
+def _ids_in(name: str, wanted: GraphQLArgument | GraphQLInputField) -> Iterator[str]:
+    kind = graphql.get_named_type(wanted.type)
+    if kind.name == "ID":
+        yield name
+    if isinstance(kind, GraphQLInputObjectType):
+        for inner, field in kind.fields.items():
+            yield from _ids_in(inner, field)
+
+
+def _value(name: str, wanted: GraphQLArgument | GraphQLInputField, ids: dict[str, str]) -> Any:  # noqa: ANN401
+    kind = graphql.get_named_type(wanted.type)
+    value: Any
+    if kind.name == "ID":
+        value = ids[name]
+    elif isinstance(kind, GraphQLInputObjectType):
+        value = {inner: _value(inner, field, ids) for inner, field in kind.fields.items()}
+    elif isinstance(kind, GraphQLEnumType):
+        value = next(iter(kind.values))
+    else:
+        value = _SCALARS[kind.name]
+    plain = wanted.type.of_type if isinstance(wanted.type, GraphQLNonNull) else wanted.type
+    return [value] if isinstance(plain, GraphQLList) else value
+
+
+def _selection(kind: graphql.GraphQLOutputType, depth: int, *, prefix: str = "") -> str:
+    shown = graphql.get_named_type(kind)
+    if isinstance(shown, GraphQLUnionType | GraphQLInterfaceType):
+        # Members have fields of one name and several types: each is told apart by an alias.
+        members = [
+            f"... on {one.name} {_selection(one, depth, prefix=f'{one.name}_')}"
+            for one in SCHEMA.get_possible_types(shown)
+        ]
+        return f"{{ __typename {' '.join(members)} }}"
+    if not isinstance(shown, GraphQLObjectType):
+        return ""
+    fields = [
+        f"{f'{prefix}{name}: ' if prefix else ''}{name} {_selection(field.type, depth - 1)}"
+        for name, field in shown.fields.items()
+        if graphql.is_leaf_type(graphql.get_named_type(field.type)) or depth > 0
+    ]
+    return f"{{ __typename {' '.join(fields)} }}"

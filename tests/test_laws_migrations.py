@@ -1,0 +1,98 @@
+"""The migrations reach the models: they make what `db/models` says, on both engines."""
+
+import re
+from collections.abc import Iterator
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from db import migrate
+from db.models import metadata
+from db.session import Database, SystemTransaction
+
+#: Everything that PostgreSQL knows of the tables, a line of text each.
+POSTGRESQL = """
+SELECT concat_ws(' ', 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                 CASE WHEN a.attnotnull THEN 'NOT NULL' END, a.attidentity, a.attgenerated,
+                 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid))
+  FROM pg_class c
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+ UNION ALL
+SELECT concat_ws(' ', 'table', relname, array_to_string(reloptions, ' '))
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+ UNION ALL
+SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid))
+  FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+ UNION ALL
+SELECT concat_ws(' ', 'index', tablename, indexdef) FROM pg_indexes WHERE schemaname = 'public'
+"""
+
+
+async def test_the_migrations_make_the_tables_of_the_models(database: Database) -> None:
+    async with database.system() as tx:
+        migrated = await _tables(tx)
+        await migrate.downgrade(tx, "base")
+        await tx.connection.run_sync(metadata.create_all)
+        modelled = await _tables(tx)
+
+    assert len(modelled) > len(metadata.tables)
+    assert migrated == modelled
+
+
+async def test_alembic_finds_nothing_left_to_migrate(database: Database) -> None:
+    async with database.system() as tx:
+        differences = await tx.connection.run_sync(
+            lambda connection: compare_metadata(
+                MigrationContext.configure(
+                    connection, opts={"compare_type": True, "compare_server_default": True}
+                ),
+                metadata,
+            )
+        )
+        revision = await migrate.current_revision(tx)
+
+    assert differences == []
+    assert revision == migrate.newest_revision()
+
+
+async def test_the_way_down_to_nothing_and_up_again_leads_to_the_same_tables(database: Database) -> None:
+    async with database.system() as tx:
+        before = await _tables(tx)
+        await migrate.downgrade(tx, "base")
+        nothing = await _tables(tx)
+        revision = await migrate.current_revision(tx)
+        await migrate.upgrade(tx)
+        after = await _tables(tx)
+
+    assert (nothing, revision) == ([], None)
+    assert after == before
+
+
+async def _tables(tx: SystemTransaction) -> list[str]:
+    """Return all that the database knows of its tables, a line each, without Alembic's own."""
+    if tx.is_postgresql:
+        found = (await tx.connection.execute(text(POSTGRESQL))).scalars().all()
+    else:
+        stored = await tx.connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        found = [line for sql in stored.scalars() for line in _lines(sql)]
+    return sorted(line for line in found if "alembic_version" not in line)
+
+
+def _lines(sql: str) -> Iterator[str]:
+    """Yield a line for each column and constraint of CREATE TABLE, whose order and spacing mean nothing."""
+    plain = re.sub(r'["\s]+', " ", sql).strip()
+    head, _, body = plain.partition("(")
+    if not plain.startswith("CREATE TABLE"):
+        yield plain
+        return
+    depth, part = 0, ""
+    for character in f"{body.rpartition(')')[0]},":
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            yield f"{head.strip()}: {part.strip()}"
+            part = ""
+        else:
+            part += character
