@@ -14,8 +14,9 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from db.enums import Channel, DeliveryKind, DeliveryStatus, SkipReason
+from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
 from db.models import deliveries
 from db.pages import Page, SortKey
 from db.session import Transaction, columns_of, new_id
@@ -52,6 +53,7 @@ class NewDelivery:
     recipient_id: UUID
     channel: Channel
     due_at: datetime
+    skipped: SkipReason | None = None  #: not to be made at all; kept to tell why
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,6 @@ async def add(
         "handoff_id": handoff_id,
         "kind": kind,
         "round": round_,
-        "status": DeliveryStatus.PENDING,
         "created_at": at,
     }
     rows = [
@@ -87,7 +88,10 @@ async def add(
             "id": new_id(),
             "recipient_id": new.recipient_id,
             "channel": new.channel,
+            "first_due_at": new.due_at,
             "due_at": new.due_at,
+            "status": DeliveryStatus.SKIPPED if new.skipped else DeliveryStatus.PENDING,
+            "reason": new.skipped,
         }
         for new in wanted
     ]
@@ -95,19 +99,83 @@ async def add(
         await tx.execute(insert(deliveries), rows)
 
 
+async def add_once(
+    tx: Transaction, handoff_id: UUID, kind: DeliveryKind, round_: int, new: NewDelivery, *, at: datetime
+) -> bool:
+    """Store a delivery unless it was stored before; return whether it was not."""
+    insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
+    statement = insert_new(deliveries).values(
+        account_id=tx.account_id,
+        id=new_id(),
+        handoff_id=handoff_id,
+        kind=kind,
+        round=round_,
+        created_at=at,
+        recipient_id=new.recipient_id,
+        channel=new.channel,
+        first_due_at=new.due_at,
+        due_at=new.due_at,
+        status=DeliveryStatus.PENDING,
+    )
+    return await tx.execute(statement.on_conflict_do_nothing()) == 1
+
+
+async def supersede(tx: Transaction, handoff_id: UUID, later: Sequence[NewDelivery]) -> None:
+    """Skip what is still to be sent about a handoff and these deliveries of a later round tell again."""
+    again = [(new.recipient_id, new.channel) for new in later]
+    told_again = tuple_(deliveries.c.recipient_id, deliveries.c.channel).in_(again)
+    await _skip(tx, handoff_id, SkipReason.SUPERSEDED, told_again)
+
+
+async def is_hopeful(tx: Transaction, handoff_id: UUID) -> bool:
+    """Tell whether any responder was told of a handoff or has seen it themselves, or may still be told."""
+    hopeful = (
+        DeliveryStatus.PENDING,
+        DeliveryStatus.SENDING,
+        DeliveryStatus.SENT,
+        DeliveryStatus.DELIVERED,
+    )
+    statement = (
+        select(deliveries.c.id)
+        .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
+        .where(deliveries.c.kind.in_(ASKING_KINDS))
+        .where(or_(deliveries.c.status.in_(hopeful), deliveries.c.reason == SkipReason.PUSH_DELIVERED))
+        .limit(1)
+    )
+    return await tx.fetch_value(statement) is not None
+
+
+async def latest_round(tx: Transaction, handoff_id: UUID, recipient_id: UUID) -> int:
+    """Return the last round that mails a responder about a handoff, -1 for none.
+
+    A round whose mails they turned off tells them nothing.
+    """
+    statement = (
+        select(func.max(deliveries.c.round))
+        .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
+        .where(deliveries.c.recipient_id == recipient_id)
+        .where(deliveries.c.channel == Channel.EMAIL)
+        .where(or_(deliveries.c.reason.is_(None), deliveries.c.reason != SkipReason.OPTED_OUT))
+    )
+    latest = await tx.fetch_value(statement)
+    return -1 if latest is None else int(latest)
+
+
 async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> int:
     """Skip what is still to be sent or confirmed about a handoff; return how many deliveries that were.
 
     A mail that is SENDING is left to its worker: it may be out already, and is recorded as what it is.
     """
-    unconfirmed = and_(deliveries.c.channel == Channel.PUSH, deliveries.c.status == DeliveryStatus.SENT)
-    statement = (
-        update(deliveries)
-        .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
-        .where(or_(deliveries.c.status == DeliveryStatus.PENDING, unconfirmed))
-        .values(status=DeliveryStatus.SKIPPED, reason=reason, lease_until=None, leased_by=None)
-    )
-    return await tx.execute(statement)
+    return await _skip(tx, handoff_id, reason)
+
+
+async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
+    """Lock all that these rounds tell these recipients, before more than one delivery is changed.
+
+    Whoever changes several locks them in the order of their ids: no two then wait for each other.
+    """
+    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
+    await _lock(tx, what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes]))
 
 
 async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
@@ -121,7 +189,10 @@ async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) 
 
 
 async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
-    """Record that recipients have their pushes: the PUSH is DELIVERED, a mail not begun is SKIPPED."""
+    """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
+
+    A mail that is SENDING is left to its worker. The caller has locked the pushes.
+    """
     if not pushes:
         return
     await tx.execute(
@@ -137,7 +208,8 @@ async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetim
     )
     await tx.execute(
         update(deliveries)
-        .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.status == DeliveryStatus.PENDING)
+        .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
+        .where(deliveries.c.status == DeliveryStatus.PENDING)
         .values(
             status=DeliveryStatus.SKIPPED,
             reason=SkipReason.PUSH_DELIVERED,
@@ -178,10 +250,49 @@ async def of_handoff(tx: Transaction, handoff_id: UUID, page: Page) -> list[Deli
     return await tx.fetch_all(statement.order_by(*_OLDEST_FIRST.order()).limit(page.limit), DeliveryRow)
 
 
+async def of_recipient(tx: Transaction, handoff_id: UUID, recipient_id: UUID) -> list[DeliveryRow]:
+    """Return what a person was, or is to be, told of a handoff, oldest first."""
+    mine = and_(deliveries.c.handoff_id == handoff_id, deliveries.c.recipient_id == recipient_id)
+    return await tx.fetch_all(_select(tx, mine).order_by(*_OLDEST_FIRST.order()), DeliveryRow)
+
+
+async def use_link(tx: Transaction, delivery_id: UUID, *, at: datetime) -> bool:
+    """Record that the claim link of a mail has claimed; False where it had before."""
+    unused = and_(deliveries.c.id == delivery_id, deliveries.c.link_used_at.is_(None))
+    statement = update(deliveries).where(tx.own(deliveries), unused).values(link_used_at=at)
+    return await tx.execute(statement) == 1
+
+
+async def is_link_used(tx: Transaction, delivery_id: UUID) -> bool:
+    """Tell whether the claim link of a mail has claimed."""
+    used = and_(deliveries.c.id == delivery_id, deliveries.c.link_used_at.is_not(None))
+    return await tx.fetch_value(select(deliveries.c.id).where(tx.own(deliveries), used)) is not None
+
+
 async def count_of_handoff(tx: Transaction, handoff_id: UUID) -> int:
     """Return how many deliveries `of_handoff` walks through."""
     own = (tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
     return int(await tx.fetch_value(select(func.count()).select_from(deliveries).where(*own)))
+
+
+async def _skip(
+    tx: Transaction, handoff_id: UUID, reason: SkipReason, *conditions: ColumnElement[bool]
+) -> int:
+    unconfirmed = and_(deliveries.c.channel == Channel.PUSH, deliveries.c.status == DeliveryStatus.SENT)
+    unsent = or_(deliveries.c.status == DeliveryStatus.PENDING, unconfirmed)
+    await _lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
+    statement = (
+        update(deliveries)
+        .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id, unsent, *conditions)
+        .values(status=DeliveryStatus.SKIPPED, reason=reason, lease_until=None, leased_by=None)
+    )
+    return await tx.execute(statement)
+
+
+async def _lock(tx: Transaction, *conditions: ColumnElement[bool]) -> None:
+    if tx.is_postgresql:
+        found = select(deliveries.c.id).where(tx.own(deliveries), *conditions)
+        await tx.execute(found.order_by(deliveries.c.id).with_for_update())
 
 
 def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tuple[ColumnElement[bool], ...]:

@@ -81,6 +81,13 @@ class DeliveryKind(StrEnum):
     """What a delivery tells."""
 
     ESCALATION = "ESCALATION"  #: a session was escalated, or came back to the queue
+    REMINDER = "REMINDER"  #: nobody has claimed it yet
+    CLAIMED = "CLAIMED"  #: to the one who escalated: somebody has it
+    UNREACHED = "UNREACHED"  #: to the one who escalated: nobody could be told
+
+
+#: Kinds that ask a responder to take over; the others tell the one who escalated.
+ASKING_KINDS = (DeliveryKind.ESCALATION, DeliveryKind.REMINDER)
 
 
 class DeliveryStatus(StrEnum):
@@ -103,7 +110,15 @@ class SkipReason(StrEnum):
     CLOSED = "CLOSED"  #: the session was resolved or handed off again first
     RECIPIENT_INACTIVE = "RECIPIENT_INACTIVE"  #: deactivated or deleted meanwhile
     ROLE_CHANGED = "ROLE_CHANGED"  #: no longer a responder
+    OPTED_OUT = "OPTED_OUT"  #: the recipient turned this channel, or reminders, off
     SUPERSEDED = "SUPERSEDED"  #: a later round tells it again
+
+
+class ReminderAudience(StrEnum):
+    """Whom a reminder tells."""
+
+    EVERYONE = "EVERYONE"  #: every responder, as the escalation did
+    OWNERS_AND_ADMINS = "OWNERS_AND_ADMINS"
 
 
 class EventKind(StrEnum):
@@ -124,3 +139,7 @@ class EventKind(StrEnum):
     HANDOFF_RELEASED = "HANDOFF_RELEASED"
     HANDOFF_CLOSED = "HANDOFF_CLOSED"
     HANDOFF_ACKNOWLEDGED = "HANDOFF_ACKNOWLEDGED"
+    ESCALATION_REMINDED = "ESCALATION_REMINDED"
+    ESCALATION_UNREACHED = "ESCALATION_UNREACHED"
+    POLICY_UPDATED = "POLICY_UPDATED"
+    PREFERENCES_UPDATED = "PREFERENCES_UPDATED"

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, insert, literal, select, update
 
-from db.enums import EventKind, HandoffIntent
+from db.enums import EventKind, HandoffIntent, ReminderAudience
 from db.models import account_counters, events
 from db.session import Transaction, columns_of
 
@@ -30,6 +30,8 @@ class Event:
     team_id: UUID | None = None  #: of the session
     intent: HandoffIntent | None = None  #: of the handoff
     round: int = 0  #: of telling the responders
+    except_id: UUID | None = None  #: the responder whom it does not tell
+    audience: ReminderAudience | None = None  #: of a reminder; None: every responder
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class EventRow:
     team_id: UUID | None
     intent: HandoffIntent | None
     round: int
+    except_id: UUID | None
+    audience: ReminderAudience | None
     summary: str
 
 
@@ -89,6 +93,17 @@ async def of_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID
         if row.handoff_id is not None:
             found[row.handoff_id].append(row)
     return found
+
+
+async def exists(tx: Transaction, kind: EventKind, handoff_id: UUID, actor_id: UUID, round_: int) -> bool:
+    """Tell whether somebody did this to a handoff in this round."""
+    statement = (
+        select(events.c.sequence)
+        .where(tx.own(events), events.c.handoff_id == handoff_id, events.c.kind == kind)
+        .where(events.c.actor_id == actor_id, events.c.round == round_)
+        .limit(1)
+    )
+    return await tx.fetch_value(statement) is not None
 
 
 async def latest_sequence(tx: Transaction) -> int:

@@ -7,12 +7,13 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, select, update
 
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
 from db.models import handoffs, sessions
 from db.pages import Page, SortKey
 from db.session import Transaction, columns_of
+from db.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class HandoffRow:
     created_at: datetime
     claimed_by_id: UUID | None
     claimed_at: datetime | None
+    claim_expires_at: datetime | None  #: None: the claim lasts
     closed_at: datetime | None
+    opened_at: datetime  #: when it last came into the queue
+    reminders: int  #: sent since it was opened
+    next_reminder_at: datetime | None  #: None: nobody is reminded
 
 
 class QueueOrder(Enum):
@@ -76,26 +81,73 @@ async def add(tx: Transaction, row: HandoffRow) -> None:
     await tx.execute(insert(handoffs).values({column.name: getattr(row, column.name) for column in _COLUMNS}))
 
 
-async def claim(tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime) -> HandoffRow | None:
+async def claim(
+    tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime, expires_at: datetime | None
+) -> HandoffRow | None:
     """Give an open handoff to the user, and return it; None where it is not open.
 
     The one statement is the arbiter: of any number that arrive together, the first to reach the row
     changes it, and for every other the condition no longer holds.
     """
-    values = {"state": HandoffState.CLAIMED, "claimed_by_id": user_id, "claimed_at": at}
+    values = {
+        "state": HandoffState.CLAIMED,
+        "claimed_by_id": user_id,
+        "claimed_at": at,
+        "claim_expires_at": expires_at,
+    }
     return await _move(tx, handoff_id, handoffs.c.state == HandoffState.OPEN, values)
 
 
-async def release(tx: Transaction, handoff_id: UUID, user_id: UUID) -> HandoffRow | None:
+async def extend_claim(tx: Transaction, handoff_id: UUID, *, expires_at: datetime) -> None:
+    """Let a claim that may expire last longer: its holder works on the session."""
+    expires = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claim_expires_at.is_not(None))
+    await _move(tx, handoff_id, expires, {"claim_expires_at": expires_at})
+
+
+async def reschedule_claims(tx: Transaction, *, expires_at: datetime | None) -> None:
+    """Set when every claim of the account expires, as if its holder worked on it now; None: they last."""
+    claimed = and_(tx.own(handoffs), handoffs.c.state == HandoffState.CLAIMED)
+    await tx.execute(update(handoffs).where(claimed).values(claim_expires_at=expires_at))
+
+
+async def release(
+    tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime, next_reminder_at: datetime | None
+) -> HandoffRow | None:
     """Put a handoff that the user has claimed back into the queue; None where they have not."""
     mine = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claimed_by_id == user_id)
+    return await _move(tx, handoff_id, mine, _reopened(at, next_reminder_at))
+
+
+async def expire_claim(
+    tx: Transaction, handoff_id: UUID, *, at: datetime, next_reminder_at: datetime | None
+) -> HandoffRow | None:
+    """Put a handoff whose claim has expired back into the queue; None where it has not (any more)."""
+    expired = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claim_expires_at <= at)
+    return await _move(tx, handoff_id, expired, _reopened(at, next_reminder_at))
+
+
+async def remind(
+    tx: Transaction, handoff_id: UUID, *, at: datetime, next_reminder_at: datetime | None
+) -> HandoffRow | None:
+    """Begin the next round of an open handoff whose reminder is due; None where it is not (any more)."""
+    due = and_(handoffs.c.state == HandoffState.OPEN, handoffs.c.next_reminder_at <= at)
     values = {
-        "state": HandoffState.OPEN,
-        "claimed_by_id": None,
-        "claimed_at": None,
         "round": handoffs.c.round + 1,
+        "reminders": handoffs.c.reminders + 1,
+        "next_reminder_at": next_reminder_at,
     }
-    return await _move(tx, handoff_id, mine, values)
+    return await _move(tx, handoff_id, due, values)
+
+
+async def waiting(tx: Transaction) -> list[HandoffRow]:
+    """Return the open escalations."""
+    escalated = and_(handoffs.c.state == HandoffState.OPEN, handoffs.c.intent == HandoffIntent.ESCALATE)
+    return await tx.fetch_all(_select(tx, escalated), HandoffRow)
+
+
+async def schedule_reminder(tx: Transaction, handoff_id: UUID, at: datetime | None) -> None:
+    """Set when the next reminder of an open handoff is due."""
+    await _move(tx, handoff_id, handoffs.c.state == HandoffState.OPEN, {"next_reminder_at": at})
 
 
 async def close(tx: Transaction, handoff_id: UUID, *, at: datetime) -> HandoffRow | None:
@@ -151,6 +203,21 @@ def _queue_conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
 def _session_has_domain(domain: str) -> ColumnElement[bool]:
     same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
     return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
+
+
+def _reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]:
+    return {
+        "state": HandoffState.OPEN,
+        "claimed_by_id": None,
+        "claimed_at": None,
+        "claim_expires_at": None,
+        "opened_at": at,
+        "round": handoffs.c.round + 1,
+        "reminders": 0,
+        "next_reminder_at": case(
+            (handoffs.c.intent == HandoffIntent.ESCALATE, literal(next_reminder_at, UtcDateTime))
+        ),
+    }
 
 
 async def _page(

@@ -36,10 +36,26 @@ async def current_revision(tx: SystemTransaction) -> str | None:
     )
 
 
+def is_known(revision: str) -> bool:
+    """Tell whether a migration is one of this package; else a newer package made the database."""
+    known = ScriptDirectory.from_config(_config()).walk_revisions()
+    return revision in {migration.revision for migration in known}
+
+
+def is_enough(revision: str | None) -> bool:
+    """Tell whether a database that stands there can serve this package: it is as new, or newer.
+
+    A newer one has all that this package needs, because migrations keep yesterday's code running.
+    """
+    return revision is not None and (revision == newest_revision() or not is_known(revision))
+
+
 async def upgrade(tx: SystemTransaction) -> None:
-    """Apply every migration that is missing, all or none."""
+    """Apply every migration that is missing, all or none. A newer database is left as it is."""
     if tx.is_postgresql:
         await tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+    if is_enough(await current_revision(tx)):
+        return
     await _run(tx, lambda config: command.upgrade(config, "head"))
 
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Text, case, insert, select, type_coerce, update
 
 from db.deliveries import DeliveryRow
-from db.enums import DeliveryStatus, HandoffState, SkipReason
+from db.enums import DeliveryKind, DeliveryStatus, HandoffState, SkipReason
 from db.models import deliveries, delivery_attempts, handoffs
 from db.session import Transaction, columns_of
 
@@ -38,15 +38,17 @@ async def begin(
 ) -> DeliveryRow | None:
     """Take the last step before the mail server is spoken to, and return the delivery. Extends the lease.
 
-    None where the lease was lost, or the delivery is no longer wanted: its handoff is not open, or is in
-    a later round. A claim that commits first makes this statement find nothing; one that commits later
-    finds the delivery SENDING and lets it finish. No lock outlives the statement's transaction.
+    None where the lease was lost, or the delivery is no longer wanted, because its handoff is not in the
+    state that it tells of. A claim that commits first makes this statement find nothing; one that commits
+    later finds the delivery SENDING and lets it finish. No lock outlives the statement's transaction.
     """
+    tells_of = case(
+        (deliveries.c.kind == DeliveryKind.CLAIMED, HandoffState.CLAIMED.value), else_=HandoffState.OPEN.value
+    )
     wanted = select(handoffs.c.id).where(
         handoffs.c.account_id == deliveries.c.account_id,
         handoffs.c.id == deliveries.c.handoff_id,
-        handoffs.c.round == deliveries.c.round,
-        handoffs.c.state == HandoffState.OPEN,
+        type_coerce(handoffs.c.state, Text) == tells_of,
     )
     statement = (
         update(deliveries)

@@ -150,7 +150,10 @@ async def messages_page(tx: Transaction, session_id: UUID, page: Page) -> list[M
 
 
 async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any]) -> BranchRow:
-    """Store the next branch of a session whose lock the caller holds; the first becomes the active one."""
+    """Store the next branch of a session whose lock the caller holds.
+
+    It becomes the active one where there is none.
+    """
     row = BranchRow(id=new_id(), session_id=session.id, order=session.branch_count, **values)
     await tx.execute(
         insert(session_branches).values(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
-from db.enums import Channel, DeliveryStatus
-from db.models import account_counters, accounts, deliveries, nodes, users
+from db.audit import PATIENCE
+from db.enums import Channel, DeliveryStatus, HandoffState
+from db.models import account_counters, accounts, deliveries, handoffs, nodes, users
 from db.presence import STALE_AFTER
 from db.session import SystemTransaction, columns_of
 from db.users import UserRow
@@ -72,6 +73,33 @@ async def sweep_nodes(tx: SystemTransaction, *, now: datetime) -> int:
     return await tx.execute(delete(nodes).where(nodes.c.heartbeat_at < now - 10 * STALE_AFTER))
 
 
+@dataclass(frozen=True, slots=True)
+class DueHandoff:
+    """A handoff that the clock has something to do with."""
+
+    account_id: UUID
+    id: UUID
+
+
+async def due_reminders(tx: SystemTransaction, *, now: datetime, limit: int) -> list[DueHandoff]:
+    """Return open handoffs whose reminder is due, those longest due first."""
+    due = and_(handoffs.c.state == HandoffState.OPEN, handoffs.c.next_reminder_at <= now)
+    return await _due(tx, due, handoffs.c.next_reminder_at, limit)
+
+
+async def expired_claims(tx: SystemTransaction, *, now: datetime, limit: int) -> list[DueHandoff]:
+    """Return claimed handoffs whose claim has expired, those longest expired first."""
+    due = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claim_expires_at <= now)
+    return await _due(tx, due, handoffs.c.claim_expires_at, limit)
+
+
+async def _due(
+    tx: SystemTransaction, condition: ColumnElement[bool], order: ColumnElement[datetime], limit: int
+) -> list[DueHandoff]:
+    statement = select(handoffs.c.account_id, handoffs.c.id).where(condition).order_by(order).limit(limit)
+    return await tx.fetch_all(statement, DueHandoff)
+
+
 async def lease_due(
     tx: SystemTransaction, lease: UUID, *, now: datetime, until: datetime, limit: int
 ) -> list[Leased]:
@@ -101,20 +129,31 @@ async def lease_due(
 
 async def give_back(tx: SystemTransaction, lease: UUID) -> int:
     """End a lease early, for what was not begun under it; return how many deliveries that were."""
-    statement = (
-        update(deliveries)
+    held = (
+        select(deliveries.c.id)
         .where(deliveries.c.leased_by == lease, deliveries.c.status == DeliveryStatus.PENDING)
-        .values(leased_by=None, lease_until=None)
+        .with_for_update(skip_locked=True)  # who has one locked is about to end its lease, too
     )
-    return await tx.execute(statement)
+    statement = update(deliveries).where(deliveries.c.id.in_(held))
+    return await tx.execute(statement.values(leased_by=None, lease_until=None))
 
 
-async def next_due(tx: SystemTransaction) -> datetime | None:
-    """Return when the next mail that nobody holds is due, None where there is none."""
-    statement = select(func.min(deliveries.c.due_at)).where(
-        deliveries.c.channel == Channel.EMAIL,
-        deliveries.c.status == DeliveryStatus.PENDING,
-        deliveries.c.lease_until.is_(None),
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the workers of all accounts have not done yet."""
+
+    due: int  #: mails that are due and not sent
+    overdue: int  #: of them, those that are later than `db.audit.PATIENCE`
+    oldest_seconds: float  #: how long the longest waiting one has been due
+
+
+async def backlog(tx: SystemTransaction, *, now: datetime) -> Backlog:
+    """Count what is due, over all accounts."""
+    is_overdue = deliveries.c.first_due_at < now - PATIENCE
+    statement = (
+        select(func.count(), func.count(case((is_overdue, 1))), func.min(deliveries.c.first_due_at))
+        .where(deliveries.c.channel == Channel.EMAIL, deliveries.c.first_due_at <= now)
+        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
     )
-    due: datetime | None = await tx.fetch_value(statement)
-    return due
+    due, overdue, oldest = (await tx.connection.execute(statement)).one()
+    return Backlog(due, overdue, 0.0 if oldest is None else (now - oldest).total_seconds())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, insert, select, update
@@ -24,6 +25,9 @@ class UserRow:
     role: Role
     active: bool
     deleted_at: datetime | None
+    mute_push: bool  #: no pushes; the mail goes at once instead
+    mute_email: bool  #: no mails, pushes only
+    quiet_reminders: bool  #: no mails that remind
 
     @property
     def may_sign_in(self) -> bool:
@@ -53,6 +57,11 @@ async def deactivate(tx: Transaction, user_id: UUID) -> bool:
     """Make the user inactive; return False when they were already."""
     changed = update(users).where(tx.own(users), users.c.id == user_id, users.c.active).values(active=False)
     return await tx.execute(changed) == 1
+
+
+async def change(tx: Transaction, user_id: UUID, values: dict[str, Any]) -> None:
+    """Set columns of a user of this account."""
+    await tx.execute(update(users).where(tx.own(users), users.c.id == user_id).values(values))
 
 
 async def in_account(tx: Transaction) -> list[UserRow]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from db import accounts, deliveries, handoffs, sessions, users
 from db.accounts import AccountRow, TeamRow
 from db.deliveries import DeliveryRow, Push
-from db.enums import DeliveryStatus
+from db.enums import ASKING_KINDS, DeliveryKind, DeliveryStatus
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.sessions import SessionRow
@@ -29,22 +29,24 @@ class Letter:
     team: TeamRow | None
     recipient: UserRow
     handed_off_by: UserRow
-    push: DeliveryStatus | None  #: where the push to the recipient stands; None: there was none to make
+    push: DeliveryStatus | None  #: where the push that asks the same stands; None: there was none to make
+    latest_round: int  #: the last one that mails the recipient about the handoff
+    claimed_by: UserRow | None
 
-    def mail(self, *, link: str) -> EscalationMail:
-        """Return the words of the mail."""
+    def mail(self, *, link: str, unsubscribe: str) -> EscalationMail:
+        """Return the words of the mail. `unsubscribe` stands in reminders only: escalations must reach."""
         snapshot = self.handoff.snapshot
         return EscalationMail(
             delivery_id=self.delivery.id,
             handoff_id=self.handoff.id,
             kind=self.delivery.kind.value,
-            round=self.delivery.round,
+            round=self.handoff.reminders,
             account_name=self.account.name,
             team_name=None if self.team is None else self.team.name,
             recipient_name=self.recipient.name,
             recipient_email=self.recipient.email,
             handed_off_by=self.handed_off_by.name,
-            claimed_by=None,
+            claimed_by=None if self.claimed_by is None else self.claimed_by.name,
             priority=self.handoff.priority.name,
             problem_summary=snapshot["problem_summary"],
             problem_domain=snapshot["problem_domain"],
@@ -57,12 +59,21 @@ class Letter:
             created_at=self.handoff.created_at,
             link=link,
             why=self._why(),
+            unsubscribe=unsubscribe if self.delivery.kind == DeliveryKind.REMINDER else None,
         )
 
     def _why(self) -> str:
-        because = "no dashboard of yours was open"
-        if self.push is not None:
-            because = "your dashboard did not confirm the escalation in time"
+        match self.delivery.kind:
+            case DeliveryKind.CLAIMED:
+                return "You get this because you passed the session on."
+            case DeliveryKind.UNREACHED:
+                return "You get this because you passed the session on, and no responder could be told."
+            case DeliveryKind.REMINDER:
+                because = "nobody has claimed it yet"
+            case DeliveryKind.ESCALATION if self.push is None:
+                because = "no dashboard of yours was open"
+            case DeliveryKind.ESCALATION:
+                because = "your dashboard did not confirm the escalation in time"
         return f"You get this because you are a responder of {self.account.name} and {because}."
 
 
@@ -70,7 +81,11 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
     """Read a delivery and all that its mail speaks of."""
     delivery = (await deliveries.by_ids(tx, [delivery_id]))[delivery_id]
     handoff = (await handoffs.by_ids(tx, [delivery.handoff_id]))[delivery.handoff_id]
-    people = await users.by_ids(tx, [delivery.recipient_id, handoff.handed_off_by_id])
+    claimer_id = handoff.claimed_by_id
+    wanted = [delivery.recipient_id, handoff.handed_off_by_id]
+    people = await users.by_ids(tx, wanted if claimer_id is None else [*wanted, claimer_id])
+    push = Push(handoff.id, delivery.recipient_id, delivery.round)
+    is_asking = delivery.kind in ASKING_KINDS
     teams = {} if handoff.team_id is None else await accounts.teams_by_id(tx, [handoff.team_id])
     return Letter(
         delivery=delivery,
@@ -80,7 +95,9 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
         team=None if handoff.team_id is None else teams[handoff.team_id],
         recipient=people[delivery.recipient_id],
         handed_off_by=people[handoff.handed_off_by_id],
-        push=await deliveries.push_status(tx, Push(handoff.id, delivery.recipient_id, delivery.round)),
+        push=await deliveries.push_status(tx, push) if is_asking else None,
+        latest_round=await deliveries.latest_round(tx, handoff.id, delivery.recipient_id),
+        claimed_by=None if claimer_id is None else people[claimer_id],
     )
 
 

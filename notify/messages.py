@@ -58,7 +58,7 @@ class EscalationMail:
 
     delivery_id: UUID
     handoff_id: UUID
-    kind: str  #: ESCALATION, REMINDER or CLAIMED
+    kind: str  #: ESCALATION, REMINDER, CLAIMED or UNREACHED
     round: int  #: which reminder this is
     account_name: str
     team_name: str | None
@@ -78,6 +78,7 @@ class EscalationMail:
     created_at: datetime  #: of the handoff
     link: str  #: https URL of the handoff; may differ by recipient
     why: str  #: one sentence: why this recipient gets this mail
+    unsubscribe: str | None = None  #: https URL whose POST stops mails of this kind
 
 
 def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
@@ -94,8 +95,19 @@ def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
     message["Message-ID"] = f"<delivery-{mail.delivery_id}@{domain}>"
     for name, value in _shared_headers(mail, domain).items():
         message[name] = header(name, value)
+    if mail.unsubscribe is not None:  # RFC 8058
+        message["List-Unsubscribe"] = header("List-Unsubscribe", f"<{mail.unsubscribe}>")
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     text, page = _words(
-        replace(mail, delivery_id=_NOBODY, recipient_name="", recipient_email="", link="", why="")
+        replace(
+            mail,
+            delivery_id=_NOBODY,
+            recipient_name="",
+            recipient_email="",
+            link="",
+            why="",
+            unsubscribe=None,
+        )
     )
     link, why = "".join(legible(mail.link).split()), one_line(mail.why)
     message.attach(body_part("plain", text.replace(_LINK_MARK, link).replace(_WHY_MARK, wrapped(why))))
@@ -140,6 +152,8 @@ def _subject(mail: EscalationMail) -> str:
             return f"Claimed by {_claimer(mail)}: {problem}"
         case "REMINDER":
             return f"{priority}Reminder {mail.round}: {problem}"
+        case "UNREACHED":
+            return f"{priority}Nobody could be told: {problem}"
         case _:
             return f"{priority}Escalation: {problem}"
 
@@ -185,6 +199,8 @@ def _lead(mail: EscalationMail) -> str:
             return f"{_claimer(mail)} has picked this up."
         case "REMINDER":
             return f"Nobody has picked this up yet. {_name(mail.handed_off_by)} needs somebody to take over."
+        case "UNREACHED":
+            return "None of the responders could be told of this. Call somebody."
         case _:
             return f"{_name(mail.handed_off_by)} is stuck and needs somebody to take over."
 

@@ -14,14 +14,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
-from db import deliveries, outbox, system
+from db import deliveries, handoffs, outbox, system
 from db.deliveries import DeliveryRow, Push
 from db.outbox import Attempt
 from db.session import Database, Transaction, new_id
 from db.system import Leased
-from notify import policy
+from notify import policy, rounds
 from notify.letters import Letter, read_letter
 from notify.messages import UnusableAddress, render
 from notify.smtp import Mailer, PermanentFault, SendFault, TemporaryFault
@@ -33,7 +34,15 @@ LEASE = timedelta(seconds=120)
 _LONGEST_WAIT_SECONDS = 2.0
 _SETTLE_TRIES = 6
 
-LinkFor = Callable[[UUID], str]
+
+class MailLinks(Protocol):
+    """Makes the links of a mail."""
+
+    def to_act(self, delivery: DeliveryRow) -> str:
+        """Return where the recipient can claim, or look at, the handoff."""
+
+    def to_quiet(self, delivery: DeliveryRow) -> str:
+        """Return where the recipient can turn reminders off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +50,7 @@ class MailSettings:
     """How mails are written."""
 
     sender: str  #: `Name <address>` or an address; its domain is that of the Message-IDs
-    link_for: LinkFor  #: returns the address of a handoff's page
+    links: MailLinks
 
 
 class Outbox:
@@ -119,29 +128,37 @@ class Outbox:
 
     async def _deliver(self, leased: Leased, lease: UUID, mailer: Mailer) -> None:
         async with self._database.transaction(leased.account_id) as tx:
-            begun = await self._begin(tx, leased.id, lease)
-        if begun is None:
-            return
-        delivery, letter = begun
-        attempt, fault = await self._send(delivery, letter, mailer)
-        await self._settle(delivery, lease, attempt, fault)
+            letter = await read_letter(tx, leased.id)
+            delivery = await self._begin(tx, letter, lease)
+        if delivery is not None:
+            attempt, fault = await self._send(delivery, letter, mailer)
+            await self._settle(delivery, lease, attempt, fault)
+            if fault is None:
+                return
+        # A transaction of its own: of two that fail at once, each must see that the other has failed.
+        async with self._database.transaction(leased.account_id) as tx:
+            handoff_id = letter.handoff.id
+            handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+            await rounds.tell_if_unreached(tx, handoff, now=self._now())
 
-    async def _begin(
-        self, tx: Transaction, delivery_id: UUID, lease: UUID
-    ) -> tuple[DeliveryRow, Letter] | None:
-        """Check a last time that the mail is wanted, and read what it says; None where it is not."""
-        letter = await read_letter(tx, delivery_id)
+    async def _begin(self, tx: Transaction, letter: Letter, lease: UUID) -> DeliveryRow | None:
+        """Check a last time that the mail is wanted, and mark it SENDING; None where it is not."""
         delivery = letter.delivery
-        reason = policy.reason_to_skip(delivery, letter.handoff, letter.recipient, letter.push)
+        push = Push(delivery.handoff_id, delivery.recipient_id, delivery.round)
+        if letter.push is not None:
+            await deliveries.lock(tx, [push])
+        reason = policy.reason_to_skip(
+            delivery, letter.handoff, letter.recipient, push=letter.push, latest_round=letter.latest_round
+        )
         if reason is not None:
-            await outbox.skip(tx, delivery_id, lease, reason)
+            if await outbox.skip(tx, delivery.id, lease, reason):
+                await deliveries.fail_push(tx, push)
             return None
         now = self._now()
-        begun = await outbox.begin(tx, delivery_id, lease, at=now, until=now + LEASE)
-        if begun is None:
-            return None
-        await deliveries.fail_push(tx, Push(delivery.handoff_id, delivery.recipient_id, delivery.round))
-        return begun, letter
+        begun = await outbox.begin(tx, delivery.id, lease, at=now, until=now + LEASE)
+        if begun is not None:
+            await deliveries.fail_push(tx, push)
+        return begun
 
     async def _send(
         self, delivery: DeliveryRow, letter: Letter, mailer: Mailer
@@ -149,7 +166,8 @@ class Outbox:
         fault: SendFault | None = None
         code: int | None = None
         try:
-            mail = letter.mail(link=self._mail.link_for(delivery.handoff_id))
+            links = self._mail.links
+            mail = letter.mail(link=links.to_act(delivery), unsubscribe=links.to_quiet(delivery))
             message = render(mail, sender=self._mail.sender, now=self._now())
             reply = await mailer.send(message)
             code, text = reply.code, reply.text

@@ -7,7 +7,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from db.deliveries import DeliveryRow, NewDelivery
-from db.enums import Channel, DeliveryStatus, HandoffState, SkipReason
+from db.enums import (
+    ADMIN_ROLES,
+    Channel,
+    DeliveryKind,
+    DeliveryStatus,
+    HandoffIntent,
+    HandoffState,
+    ReminderAudience,
+    Role,
+    SkipReason,
+)
 from db.handoffs import HandoffRow
 from db.users import UserRow
 
@@ -19,59 +29,106 @@ _LONGEST_RETRY_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Whom an escalation reached at the moment that it was made."""
+    """Whom a handoff reached at the moment that it was made."""
 
+    intent: HandoffIntent
     online: int  #: responders with a dashboard that shows it
     email: int  #: the other responders
 
     @property
     def unreachable(self) -> bool:
-        """Whether nobody at all is told."""
-        return self.online + self.email == 0
+        """Whether there is nobody to tell of an escalation. Parking is not meant to tell anybody."""
+        return self.intent == HandoffIntent.ESCALATE and self.online + self.email == 0
 
 
-def recipients(responders: Iterable[UserRow], *, except_for: UUID) -> list[UUID]:
-    """Return the responders who are told: all of the account but the one who passed the session on."""
-    return [user.id for user in responders if user.is_responder and user.id != except_for]
+def recipients(
+    responders: Iterable[UserRow],
+    *,
+    except_id: UUID | None,
+    audience: ReminderAudience = ReminderAudience.EVERYONE,
+) -> list[UserRow]:
+    """Return the responders who are told: the audience but the one whom it does not tell."""
+    return [
+        user
+        for user in responders
+        if user.is_responder and user.id != except_id and is_in(audience, user.role)
+    ]
 
 
-def reach(told: Iterable[UUID], online: set[UUID]) -> Reach:
+def is_in(audience: ReminderAudience | None, role: Role) -> bool:
+    """Tell whether somebody with this role belongs to the audience; None is every responder."""
+    return audience != ReminderAudience.OWNERS_AND_ADMINS or role in ADMIN_ROLES
+
+
+def reach(intent: HandoffIntent, told: Iterable[UserRow], online: set[UUID]) -> Reach:
     """Count who is at a screen and who is not."""
     told = list(told)
-    at_a_screen = sum(user_id in online for user_id in told)
-    return Reach(online=at_a_screen, email=len(told) - at_a_screen)
+    at_a_screen = sum(user.id in online for user in told)
+    return Reach(intent, online=at_a_screen, email=len(told) - at_a_screen)
 
 
-def plan(told: Iterable[UUID], online: set[UUID], *, now: datetime, grace: timedelta) -> list[NewDelivery]:
+def plan(
+    told: Iterable[UserRow], online: set[UUID], kind: DeliveryKind, *, now: datetime, grace: timedelta
+) -> list[NewDelivery]:
     """Return the deliveries of one round.
 
     Everyone gets an email row: due now for those who are offline, due after the grace period for those
-    who get a push as well, in case nobody confirms it.
+    who get a push as well, in case nobody confirms it. What a recipient has turned off is planned as
+    skipped, so that the ledger tells why nothing came. Beside a push the mail of someone who mutes all
+    mails waits for the grace period: working it off also settles a push that nobody confirmed.
     """
     planned = []
-    for user_id in told:
-        if user_id in online:
-            planned.append(NewDelivery(recipient_id=user_id, channel=Channel.PUSH, due_at=now))
-        due_at = now + grace if user_id in online else now
-        planned.append(NewDelivery(recipient_id=user_id, channel=Channel.EMAIL, due_at=due_at))
+    for user in told:
+        is_pushed = user.id in online and not user.mute_push
+        if user.id in online:
+            muted = SkipReason.OPTED_OUT if user.mute_push else None
+            planned.append(_delivery(user, Channel.PUSH, now, muted))
+        is_quiet = user.mute_email or (kind == DeliveryKind.REMINDER and user.quiet_reminders)
+        due_at = now + grace if is_pushed else now
+        waits = is_pushed and user.mute_email
+        skipped = SkipReason.OPTED_OUT if is_quiet and not waits else None
+        planned.append(_delivery(user, Channel.EMAIL, due_at, skipped))
     return planned
 
 
+def _delivery(user: UserRow, channel: Channel, due_at: datetime, skipped: SkipReason | None) -> NewDelivery:
+    return NewDelivery(recipient_id=user.id, channel=channel, due_at=due_at, skipped=skipped)
+
+
 def reason_to_skip(
-    delivery: DeliveryRow, handoff: HandoffRow, recipient: UserRow, push: DeliveryStatus | None
+    delivery: DeliveryRow,
+    handoff: HandoffRow,
+    recipient: UserRow,
+    *,
+    push: DeliveryStatus | None,
+    latest_round: int,
 ) -> SkipReason | None:
-    """Return why a mail is not wanted any more, None where it is. `push`: where the push stands."""
-    if handoff.state == HandoffState.CLAIMED:
-        return SkipReason.CLAIMED
-    if handoff.state == HandoffState.CLOSED:
-        return SkipReason.CLOSED
-    if handoff.round != delivery.round:
-        return SkipReason.SUPERSEDED
+    """Return why a mail is not wanted any more, None where it is.
+
+    `push` is where the push to the recipient stands, `latest_round` the last one that mails them.
+    """
     if not recipient.may_sign_in:
         return SkipReason.RECIPIENT_INACTIVE
     if not recipient.is_responder:
         return SkipReason.ROLE_CHANGED
+    if not _tells_of(delivery.kind, handoff.state):
+        return _ENDED[handoff.state]
+    if latest_round > delivery.round:
+        return SkipReason.SUPERSEDED
+    if recipient.mute_email or (delivery.kind == DeliveryKind.REMINDER and recipient.quiet_reminders):
+        return SkipReason.OPTED_OUT
     return SkipReason.PUSH_DELIVERED if push == DeliveryStatus.DELIVERED else None
+
+
+def _tells_of(kind: DeliveryKind, state: HandoffState) -> bool:
+    return state == (HandoffState.CLAIMED if kind == DeliveryKind.CLAIMED else HandoffState.OPEN)
+
+
+_ENDED = {
+    HandoffState.OPEN: SkipReason.RELEASED,
+    HandoffState.CLAIMED: SkipReason.CLAIMED,
+    HandoffState.CLOSED: SkipReason.CLOSED,
+}
 
 
 def retry_at(attempt: int, *, created_at: datetime, now: datetime) -> datetime | None:

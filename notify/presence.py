@@ -37,6 +37,11 @@ class Presence:
         self._becoming_known = asyncio.Lock()  #: all dashboards come at once when a database comes back
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def count(self) -> int:
+        """How many dashboards of responders this node serves."""
+        return len(self._open)
+
     async def start(self) -> None:
         """Make the node known and begin to beat. Without a database it is made known when there is one."""
         await self._try_beat()

@@ -56,7 +56,7 @@ class Receipts:
         self._arrived.set()
 
     async def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping or self._waiting:
             await self._arrived.wait()
             if not self._stopping:
                 await asyncio.sleep(self._batch_seconds)
@@ -70,6 +70,7 @@ class Receipts:
         for attempt in range(_TRIES):
             try:
                 async with self._database.transaction(account_id) as tx:
+                    await deliveries.lock(tx, list(pushes))
                     written = [push for push, is_confirmed in pushes.items() if not is_confirmed]
                     await deliveries.mark_pushed(tx, written, at=self._now())
                     confirmed = [push for push, is_confirmed in pushes.items() if is_confirmed]

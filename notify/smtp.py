@@ -15,6 +15,7 @@ from typing import cast
 
 import aiosmtplib
 
+from notify.dkim import Sign
 from notify.mail_server import MailServer
 from notify.send_faults import PermanentFault, Phase, SendFault, TemporaryFault, fault_of, reply_text
 
@@ -46,8 +47,15 @@ class _Envelope:
 class Mailer:
     """One connection to a mail server, opened when needed and used by one task at a time."""
 
-    def __init__(self, server: MailServer, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        server: MailServer,
+        *,
+        sign: Sign | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._server = server
+        self._sign = sign or _leave
         self._clock = clock
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -71,7 +79,7 @@ class Mailer:
         """
         try:
             self._phase = Phase.WRITE
-            envelope = _envelope(message)
+            envelope = _envelope(message, self._sign)
             async with asyncio.timeout(self._server.timeout_seconds):
                 return await self._deliver(envelope)
         except asyncio.CancelledError:
@@ -180,13 +188,18 @@ def _is_hang_up(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or getattr(error, "code", None) == 421
 
 
-def _envelope(message: EmailMessage) -> _Envelope:
+def _leave(content: bytes) -> bytes:
+    """Sign nothing."""
+    return content
+
+
+def _envelope(message: EmailMessage, sign: Sign) -> _Envelope:
     if message["Cc"] or message["Bcc"]:
         raise PermanentFault(None, "A mail goes to one recipient: it cannot have Cc or Bcc.")
     sender, recipient = _only_address(message, "From"), _only_address(message, "To")
     if (sender + recipient).isascii():
-        return _Envelope(sender, recipient, message.as_bytes(policy=_SEVEN_BIT), "ascii")
-    return _Envelope(sender, recipient, message.as_bytes(policy=SMTPUTF8), "utf-8")
+        return _Envelope(sender, recipient, sign(message.as_bytes(policy=_SEVEN_BIT)), "ascii")
+    return _Envelope(sender, recipient, sign(message.as_bytes(policy=SMTPUTF8)), "utf-8")
 
 
 def _only_address(message: EmailMessage, name: str) -> str:

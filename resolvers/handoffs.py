@@ -7,12 +7,11 @@ and events that a transaction leaves behind are sent after its commit, by others
 
 import hashlib
 import json
-import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import deliveries, events, handoffs, idempotency, presence, sessions, users
+from db import deliveries, events, handoffs, idempotency, policies, sessions
 from db.enums import (
     DeliveryKind,
     EventKind,
@@ -22,14 +21,14 @@ from db.enums import (
     SessionStatus,
     SkipReason,
 )
-from db.events import Event
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
 from db.session import Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
-from notify import policy
+from notify import policy, rounds
 from notify.policy import Reach
+from notify.rounds import append
 from resolvers import snapshots
 from resolvers.errors import (
     BadInput,
@@ -43,8 +42,6 @@ from resolvers.errors import (
 )
 from resolvers.inputs import MAX_LABEL, MAX_NOTES, MAX_REASON, clean_optional_text, clean_text
 from resolvers.permissions import require_responder
-
-log = logging.getLogger(__name__)
 
 _STATUS_WHILE_OPEN = {
     HandoffIntent.PARK: SessionStatus.PAUSED,
@@ -99,16 +96,16 @@ async def create(
 
     if claimed_before is not None:
         await _close(tx, claimed_before, now=now)
-    told, online = await _audience(tx, session, new.intent, except_for=viewer.id, now=now)
-    handoff = await _store(tx, viewer, session, new, policy.reach(told, online), now=now)
-    planned = policy.plan(told, online, now=now, grace=grace)
-    await deliveries.add(tx, handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now)
+    told, online = await _audience(tx, session.team_id, new.intent, except_id=viewer.id, now=now)
+    handoff = await _store(tx, viewer, session, new, policy.reach(new.intent, told, online), now=now)
+    await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
     await _remember(tx, viewer, new, handoff.id, now=now)
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
-        await _append(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer, summary, now=now)
-    verb = "parked" if new.intent == HandoffIntent.PARK else "escalated"
-    await _append(tx, EventKind.HANDOFF_CREATED, handoff, viewer, f"{verb} the session", now=now)
+        await append(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, now=now)
+    summary = "parked the session" if new.intent == HandoffIntent.PARK else "escalated the session"
+    await append(tx, EventKind.HANDOFF_CREATED, handoff, viewer.id, summary, now=now, except_id=viewer.id)
+    await rounds.tell_if_unreached(tx, handoff, now=now)
     return Created(handoff, _reach(handoff))
 
 
@@ -130,12 +127,14 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
     session = await sessions.lock_of_handoff(tx, handoff_id)
     if session is None:
         raise HandoffNotFound
-    handoff = await handoffs.claim(tx, handoff_id, viewer.id, at=now)
+    expires_at = (await policies.read(tx)).claim_expires_at(now)
+    handoff = await handoffs.claim(tx, handoff_id, viewer.id, at=now, expires_at=expires_at)
     if handoff is None:
         return await _explain_lost_claim(tx, viewer, handoff_id)
     await sessions.change(tx, session.id, {"status": SessionStatus.ACTIVE, "escalated_to_id": viewer.id})
     await deliveries.skip_unsent(tx, handoff_id, SkipReason.CLAIMED)
-    await _append(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer, "claimed it", now=now)
+    await rounds.tell_escalator_of_claim(tx, handoff, now=now)
+    await append(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer.id, "claimed it", now=now)
     return handoff
 
 
@@ -163,18 +162,54 @@ async def release(
     session = await sessions.lock_of_handoff(tx, handoff_id)
     if session is None:
         raise HandoffNotFound
-    handoff = await handoffs.release(tx, handoff_id, viewer.id)
+    next_reminder_at = (await policies.read(tx)).reminder_at(now, after=now)
+    handoff = await handoffs.release(tx, handoff_id, viewer.id, at=now, next_reminder_at=next_reminder_at)
     if handoff is None:
         raise HandoffNotClaimedByYou
-    await sessions.change(
-        tx, session.id, {"status": _STATUS_WHILE_OPEN[handoff.intent], "escalated_to_id": None}
-    )
-    told, online = await _audience(tx, session, handoff.intent, except_for=viewer.id, now=now)
-    planned = policy.plan(told, online, now=now, grace=grace)
-    await deliveries.add(tx, handoff_id, DeliveryKind.ESCALATION, handoff.round, planned, at=now)
     summary = "released it" if reason is None else f"released it: {reason}"
-    await _append(tx, EventKind.HANDOFF_RELEASED, handoff, viewer, summary, now=now)
+    await reopen(tx, handoff, session, summary, releaser_id=viewer.id, now=now, grace=grace)
     return handoff
+
+
+async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> HandoffRow:
+    """Record that the viewer has seen an escalation, once; their mail about it is not needed any more.
+
+    Raises:
+        Forbidden: the viewer only reads.
+        HandoffNotFound: the account has no such handoff.
+    """
+    require_responder(viewer)
+    if await sessions.lock_of_handoff(tx, handoff_id) is None:
+        raise HandoffNotFound
+    handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    seen = await events.exists(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff_id, viewer.id, handoff.round)
+    if handoff.state == HandoffState.OPEN and not seen:
+        push = deliveries.Push(handoff_id, viewer.id, handoff.round)
+        await deliveries.lock(tx, [push])
+        await deliveries.confirm_pushed(tx, [push], at=now)
+        await append(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff, viewer.id, "has seen it", now=now)
+    return handoff
+
+
+async def reopen(
+    tx: Transaction,
+    handoff: HandoffRow,
+    session: SessionRow,
+    summary: str,
+    *,
+    releaser_id: UUID | None,
+    now: datetime,
+    grace: timedelta,
+) -> None:
+    """Set the session of a handoff that came back into the queue, and tell everybody but the releaser."""
+    status = _STATUS_WHILE_OPEN[handoff.intent]
+    await sessions.change(tx, session.id, {"status": status, "escalated_to_id": None})
+    await deliveries.skip_unsent(tx, handoff.id, SkipReason.RELEASED)
+    told, online = await _audience(tx, session.team_id, handoff.intent, except_id=releaser_id, now=now)
+    await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
+    kind = EventKind.HANDOFF_RELEASED
+    await append(tx, kind, handoff, releaser_id, summary, now=now, except_id=releaser_id)
+    await rounds.tell_if_unreached(tx, handoff, now=now)
 
 
 async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, now: datetime) -> None:
@@ -186,7 +221,7 @@ async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, 
     if handoff is not None:
         await _close(tx, handoff, now=now)
         summary = "closed it: the session was resolved"
-        await _append(tx, EventKind.HANDOFF_CLOSED, handoff, viewer, summary, now=now)
+        await append(tx, EventKind.HANDOFF_CLOSED, handoff, viewer.id, summary, now=now)
 
 
 async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
@@ -232,22 +267,19 @@ async def _free_for_handoff(
 
 
 async def _audience(
-    tx: Transaction, session: SessionRow, intent: HandoffIntent, *, except_for: UUID, now: datetime
-) -> tuple[list[UUID], set[UUID]]:
-    """Return who is told, and who of the account is at a screen. Parking tells no one."""
+    tx: Transaction, team_id: UUID | None, intent: HandoffIntent, *, except_id: UUID | None, now: datetime
+) -> tuple[list[UserRow], set[UUID]]:
+    """Return who is told, and who is at a screen. Parking tells no one."""
     if intent == HandoffIntent.PARK:
         return [], set()
-    told = policy.recipients(await users.responders(tx), except_for=except_for)
-    online = await presence.online_for(tx, session.team_id, now=now)
-    if not told:
-        log.warning("nobody can be reached", extra={"session_id": str(session.id)})
-    return told, online
+    return await rounds.find_audience(tx, team_id, except_id=except_id, now=now)
 
 
 async def _store(
     tx: Transaction, viewer: UserRow, session: SessionRow, new: NewHandoff, reach: Reach, *, now: datetime
 ) -> HandoffRow:
     branches = (await sessions.branches_of(tx, [session.id]))[session.id]
+    is_escalated = new.intent == HandoffIntent.ESCALATE
     handoff = HandoffRow(
         id=new_id(),
         account_id=tx.account_id,
@@ -266,7 +298,11 @@ async def _store(
         created_at=now,
         claimed_by_id=None,
         claimed_at=None,
+        claim_expires_at=None,
         closed_at=None,
+        opened_at=now,
+        reminders=0,
+        next_reminder_at=(await policies.read(tx)).reminder_at(now, after=now) if is_escalated else None,
     )
     await handoffs.add(tx, handoff)
     package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
@@ -301,23 +337,6 @@ async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID
     return handoff
 
 
-async def _append(
-    tx: Transaction, kind: EventKind, handoff: HandoffRow, actor: UserRow, summary: str, *, now: datetime
-) -> None:
-    event = Event(
-        kind=kind,
-        at=now,
-        summary=summary,
-        actor_id=actor.id,
-        session_id=handoff.session_id,
-        handoff_id=handoff.id,
-        team_id=handoff.team_id,
-        intent=handoff.intent,
-        round=handoff.round,
-    )
-    await events.append(tx, event)
-
-
 def _fingerprint(new: NewHandoff) -> str:
     """Return a digest of the whole input, equal for equal inputs."""
     whole = json.dumps(asdict(new), default=str, sort_keys=True)
@@ -325,4 +344,4 @@ def _fingerprint(new: NewHandoff) -> str:
 
 
 def _reach(handoff: HandoffRow) -> Reach:
-    return Reach(online=handoff.reach_online, email=handoff.reach_email)
+    return Reach(handoff.intent, online=handoff.reach_online, email=handoff.reach_email)

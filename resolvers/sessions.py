@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import accounts, events, handoffs, sessions, users
+from db import accounts, events, handoffs, policies, sessions, users
 from db.enums import ConfidenceTier, EventKind, HandoffState, MessageRole, SessionStatus
 from db.events import Event
 from db.session import Transaction
@@ -70,7 +70,7 @@ async def start(tx: Transaction, viewer: UserRow, new: NewSession, *, now: datet
     Raises:
         Forbidden: the viewer only reads, or starts it for another without being an admin.
         NotFound: the team or owner is not of this account.
-        BadInput: a text or a time cannot be stored.
+        BadInput: a text or a time cannot be stored, or the owner cannot sign in any more.
     """
     require_responder(viewer)
     session = await sessions.add(
@@ -133,7 +133,9 @@ async def append_messages(
 async def add_branch(
     tx: Transaction, viewer: UserRow, session_id: UUID, new: NewBranch, *, now: datetime
 ) -> SessionRow:
-    """Add a line of investigation. A session's first becomes its active branch.
+    """Add a line of investigation. Where the session is not branching, it becomes the active branch.
+
+    A session is not branching before its first branch, and after its active branch was cleared.
 
     Raises:
         Forbidden, SessionNotFound, SessionResolved: as `update`.
@@ -223,8 +225,11 @@ async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None
         return viewer.id
     if not is_admin(viewer):
         raise Forbidden("Admin access required to start a session for somebody else")
-    if not await users.by_ids(tx, [owner_id]):
+    owner = (await users.by_ids(tx, [owner_id])).get(owner_id)
+    if owner is None:
         raise NotFound("No user of your account has this id.")
+    if not owner.may_sign_in:
+        raise BadInput("ownerId is a user who cannot sign in any more.")
     return owner_id
 
 
@@ -278,8 +283,14 @@ def _clean_branch_changes(changes: dict[str, Any]) -> dict[str, Any]:
 async def _tell(
     tx: Transaction, viewer: UserRow, session: SessionRow, kind: EventKind, summary: str, *, now: datetime
 ) -> None:
-    """Append the event; where the session waits in the queue, as one of its handoff too."""
+    """Append the event; where the session waits in the queue, as one of its handoff too.
+
+    Work by the one who claimed it lets a claim that may expire last longer.
+    """
     unfinished = await handoffs.unfinished_of(tx, session.id)
+    if unfinished is not None and unfinished.claimed_by_id == viewer.id and unfinished.claim_expires_at:
+        expires_at = (await policies.read(tx)).claim_expires_at(now) or unfinished.claim_expires_at
+        await handoffs.extend_claim(tx, unfinished.id, expires_at=expires_at)
     waiting = unfinished if unfinished is not None and unfinished.state == HandoffState.OPEN else None
     event = Event(
         kind=kind,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 import strawberry
 from graphql import GraphQLError
@@ -13,6 +14,7 @@ import schema.enums  # noqa: F401 (describes the enums before the types use them
 from schema.errors import PublicErrors
 from schema.mutations import Mutation
 from schema.queries import Query
+from schema.scalars import Duration
 from schema.subscriptions import Subscription
 
 
@@ -45,7 +47,7 @@ def build_schema() -> strawberry.Schema:
         mutation=Mutation,
         subscription=Subscription,
         extensions=[PublicErrors, _ParserCache, ValidationCache],
-        config=StrawberryConfig(disable_field_suggestions=True),
+        config=StrawberryConfig(disable_field_suggestions=True, scalar_map={timedelta: Duration}),
     )
 
 

@@ -14,6 +14,7 @@ from db.enums import (
     HandoffPriority,
     HandoffState,
     MessageRole,
+    ReminderAudience,
     Role,
     SessionStatus,
     SkipReason,
@@ -116,12 +117,22 @@ _show(
     CLOSED="The session was resolved or handed off again first.",
     RECIPIENT_INACTIVE="The recipient was deactivated or deleted meanwhile.",
     ROLE_CHANGED="The recipient is no responder any more.",
+    OPTED_OUT="The recipient turned this channel, or reminders, off.",
     SUPERSEDED="A later round tells it again.",
 )
 _show(
     DeliveryKind,
     "What a delivery tells.",
     ESCALATION="A session was escalated, or an escalated one came back to the queue.",
+    REMINDER="Nobody has claimed it yet.",
+    CLAIMED="To the one who escalated: somebody has it.",
+    UNREACHED="To the one who escalated: nobody could be told.",
+)
+_show(
+    ReminderAudience,
+    "Whom reminders tell.",
+    EVERYONE="Every responder but the one who escalated.",
+    OWNERS_AND_ADMINS="The owners and admins but the one who escalated.",
 )
 _show(
     QueueOrder,

@@ -1,12 +1,12 @@
 """The inputs of mutations and queries."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import strawberry
 from strawberry import UNSET
 
-from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole
+from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole, ReminderAudience
 from db.handoffs import QueueFilter as StoredFilter
 from resolvers.handoffs import NewHandoff
 from resolvers.inputs import MAX_LABEL, clean_text
@@ -92,6 +92,69 @@ class ReleaseHandoffInput:
     )
 
 
+@strawberry.input(description="What was seen.")
+class AcknowledgeEscalationInput:
+    """Input of acknowledgeEscalation."""
+
+    handoff_id: strawberry.ID = strawberry.field(description="The handoff that was seen.")
+
+
+@strawberry.input(description="Fields of the account's policy to be set.")
+class UpdateAccountPolicyInput:
+    """Input of updateAccountPolicy."""
+
+    reminder_after: list[timedelta] | None = strawberry.field(
+        default=UNSET,
+        description=(
+            "When responders are told again, each since the escalation came into the queue: ascending, at "
+            "most 10, whole seconds, PT1S to P30D. Leave it out to keep what is stored; null or [] for none."
+        ),
+    )
+    remind: ReminderAudience | None = strawberry.field(
+        default=UNSET, description="Whom reminders tell. Leave it out to keep what is stored."
+    )
+    claim_expires_after: timedelta | None = strawberry.field(
+        default=UNSET,
+        description=(
+            "After this long without work by the one who claimed it, a handoff goes back into the queue. "
+            "Leave it out to keep what is stored; null lets claims last."
+        ),
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is to change, by field of the policy."""
+        changes: dict[str, Any] = {}
+        if self.reminder_after is not UNSET:
+            changes["reminder_after"] = tuple(self.reminder_after or ())
+        if self.remind is not UNSET and self.remind is not None:
+            changes["remind"] = self.remind
+        if self.claim_expires_after is not UNSET:
+            changes["claim_expires_after"] = self.claim_expires_after
+        return changes
+
+
+@strawberry.input(description="How you want to be told. What is left out or null stays.")
+class UpdateNotificationPreferencesInput:
+    """Input of updateNotificationPreferences."""
+
+    mute_push: bool | None = strawberry.field(
+        default=None, description="No pushes of escalations: the mail goes at once instead."
+    )
+    mute_email: bool | None = strawberry.field(
+        default=None, description="No mails of escalations: pushes only."
+    )
+    quiet_reminders: bool | None = strawberry.field(default=None, description="No mails that remind.")
+
+    def changes(self) -> dict[str, bool]:
+        """Return what is to change, by column."""
+        given = {
+            "mute_push": self.mute_push,
+            "mute_email": self.mute_email,
+            "quiet_reminders": self.quiet_reminders,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
 @strawberry.input(description="A message of a session.")
 class SessionMessageInput:
     """A message."""
@@ -117,7 +180,8 @@ class StartSessionInput:
     )
     team_id: strawberry.ID | None = strawberry.field(default=None, description="The team that it belongs to.")
     owner_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Whose session it is, for admins; null for the caller's own."
+        default=None,
+        description="Whose session it is, for admins: a user who can sign in. Null for the caller's own.",
     )
     confidence_tier: ConfidenceTier | None = strawberry.field(
         default=None, description="How sure the diagnosis is."

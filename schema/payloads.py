@@ -12,6 +12,7 @@ from resolvers.errors import Refusal
 from schema.context import Info
 from schema.types.handoffs import Handoff, Reach, Session, load_handoff
 from schema.types.people import User, load_user
+from schema.types.policies import AccountPolicy, NotificationPreferences
 
 
 @strawberry.interface(description="A refusal that the client must handle.")
@@ -93,6 +94,27 @@ class ReleaseHandoffSuccess:
     """Success of releaseHandoff."""
 
     handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+
+
+@strawberry.type(description="The escalation was seen.")
+class AcknowledgeEscalationPayload:
+    """Answer of acknowledgeEscalation."""
+
+    handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+
+
+@strawberry.type(description="The policy was set.")
+class UpdateAccountPolicyPayload:
+    """Answer of updateAccountPolicy."""
+
+    policy: AccountPolicy = strawberry.field(description="The policy as it is now.")
+
+
+@strawberry.type(description="The preferences were set.")
+class UpdateNotificationPreferencesPayload:
+    """Answer of updateNotificationPreferences."""
+
+    preferences: NotificationPreferences = strawberry.field(description="The preferences as they are now.")
 
 
 @strawberry.type(description="The session was started.")

@@ -7,6 +7,7 @@ from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission, PermissionExtension
 
 from resolvers.errors import Forbidden
+from resolvers.permissions import ADMINS_ONLY, is_admin
 from schema.context import Context
 
 
@@ -30,6 +31,17 @@ class IsResponder(BasePermission):
         return (await _context(info).viewer()).is_responder
 
 
+class IsAdmin(BasePermission):
+    """Owners and admins."""
+
+    message = ADMINS_ONLY
+    error_extensions = {"code": "FORBIDDEN"}  # noqa: RUF012 (Strawberry's own declaration)
+
+    async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ANN401
+        """Ask for the role as the database has it now."""
+        return is_admin(await _context(info).viewer())
+
+
 def signed_in() -> list[FieldExtension]:
     """Return the extensions of a root field that everyone of the account may use."""
     return [PermissionExtension([IsSignedIn()], use_directives=False)]
@@ -38,6 +50,11 @@ def signed_in() -> list[FieldExtension]:
 def responders() -> list[FieldExtension]:
     """Return the extensions of a root field that only responders may use."""
     return [PermissionExtension([IsResponder()], use_directives=False)]
+
+
+def admins() -> list[FieldExtension]:
+    """Return the extensions of a root field that only owners and admins may use."""
+    return [PermissionExtension([IsAdmin()], use_directives=False)]
 
 
 def _context(info: strawberry.Info) -> Context:

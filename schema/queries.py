@@ -1,23 +1,26 @@
 """The root fields that read."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from db import handoffs, sessions
+from db import audit, handoffs, policies, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
-from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
+from resolvers import audience
+from resolvers.errors import BadInput, HandoffNotFound, NotFound, SessionNotFound
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import read_id
 from schema.inputs import QueueFilter
-from schema.permissions import signed_in
+from schema.permissions import admins, signed_in
 from schema.types.conversation import SessionBranch
 from schema.types.handoffs import Delivery, Handoff, Session
 from schema.types.node import TIME_KEY, After, First, Node, created
 from schema.types.people import Account, Team, User
+from schema.types.policies import AccountPolicy, AudienceMember, DeliveryAudit, NotificationPreferences
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID.")]
 
@@ -116,6 +119,52 @@ class Query:
             rows = await handoffs.queue(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
         return connect(rows, page, node=Handoff.from_row, key=key, count=count, order=order_by.value)
+
+    @strawberry.field(
+        description="What happens to an escalation of your account that nobody claims.",
+        extensions=signed_in(),
+    )
+    async def account_policy(self, info: Info) -> AccountPolicy:
+        """Read the policy."""
+        async with info.context.services.database.reading(info.context.account_id) as tx:
+            return AccountPolicy.from_stored(await policies.read(tx))
+
+    @strawberry.field(description="How you want to be told.", extensions=signed_in())
+    async def notification_preferences(self, info: Info) -> NotificationPreferences:
+        """Read the caller's preferences."""
+        return NotificationPreferences.from_row(await info.context.viewer())
+
+    @strawberry.field(
+        description="Who would be told if you escalated this session now, how, and why or why not.",
+        extensions=signed_in(),
+    )
+    async def escalation_audience(
+        self,
+        info: Info,
+        session_id: Annotated[strawberry.ID, strawberry.argument(description="The session.")],
+    ) -> list[AudienceMember]:
+        """Work out the audience."""
+        context = info.context
+        viewer = await context.viewer()
+        async with context.services.database.reading(context.account_id) as tx:
+            found = await audience.escalation_audience(tx, viewer, read_id(session_id), now=context.now)
+        return [AudienceMember.from_found(member) for member in found]
+
+    @strawberry.field(
+        description="What became of the escalations made since then. For owners and admins.",
+        extensions=admins(),
+    )
+    async def delivery_audit(
+        self,
+        info: Info,
+        since: Annotated[datetime, strawberry.argument(description="From when on, with a time zone.")],
+    ) -> DeliveryAudit:
+        """Audit the deliveries."""
+        context = info.context
+        if since.tzinfo is None:
+            raise BadInput("since needs a time zone, like 2026-01-31T09:30:00Z.")
+        async with context.services.database.reading(context.account_id) as tx:
+            return DeliveryAudit.from_found(await audit.audit(tx, since=since, now=context.now))
 
 
 def _queue_key(order: QueueOrder) -> tuple[type, ...]:

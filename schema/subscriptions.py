@@ -17,6 +17,7 @@ from db.enums import EventKind, HandoffIntent
 from db.events import EventRow
 from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber
+from notify.policy import is_in
 from resolvers.errors import BadInput, Forbidden, NotFound
 from schema.context import Info
 from schema.enums import QueueChangeKind
@@ -26,7 +27,11 @@ from schema.receipts import ask_receipt
 from schema.types.handoffs import Handoff, load_handoff
 
 _PAGE = 200
-_TELLS_OF_ESCALATION = {EventKind.HANDOFF_CREATED, EventKind.HANDOFF_RELEASED}
+_TELLS_OF_ESCALATION = {
+    EventKind.HANDOFF_CREATED,
+    EventKind.HANDOFF_RELEASED,
+    EventKind.ESCALATION_REMINDED,
+}
 _QUEUE_CHANGES = {
     EventKind.HANDOFF_CREATED: QueueChangeKind.ADDED,
     EventKind.HANDOFF_CLAIMED: QueueChangeKind.CLAIMED,
@@ -49,7 +54,9 @@ After = Annotated[
 ]
 
 
-@strawberry.type(description="A session was escalated, or an escalated one came back to the queue.")
+@strawberry.type(
+    description="A session was escalated, or came back to the queue, or nobody has claimed it (a reminder)."
+)
 class EscalationCreated:
     """An event of `escalationCreated`."""
 
@@ -91,8 +98,9 @@ class Subscription:
 
     @strawberry.subscription(
         description=(
-            "Escalations of your account as they happen, but not your own. While an owner, admin or engineer "
-            "holds it they count as online and are pushed to before they are mailed; a viewer may watch."
+            "Escalations and reminders of your account as they happen, but not your own. While an owner, "
+            "admin or engineer holds it they count as online and are pushed to before they are mailed; a "
+            "viewer may watch."
         ),
         extensions=signed_in(),
     )
@@ -105,13 +113,14 @@ class Subscription:
 
         def wanted(event: EventRow) -> bool:
             escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
-            return escalated and event.actor_id != viewer.id and team in (None, event.team_id)
+            tells_viewer = event.except_id != viewer.id and is_in(event.audience, viewer.role)
+            return escalated and (tells_viewer or not viewer.is_responder) and team in (None, event.team_id)
 
         presence = _presence(info, viewer, team)
         async with aclosing(_follow(info, wanted, after, presence)) as stream:
             async for heard in stream:
                 handoff_id = _handoff_of(heard.event)
-                if viewer.is_responder:
+                if viewer.is_responder and not viewer.mute_push:
                     ask_receipt(Push(handoff_id, viewer.id, heard.event.round))
                 yield EscalationCreated(
                     cursor=str(heard.event.sequence),

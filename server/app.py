@@ -12,7 +12,9 @@ from starlette.routing import Route, WebSocketRoute
 from schema.build import build_schema
 from server import health
 from server.endpoint import Endpoint
-from server.process import Node
+from server.link_pages import LinkPages
+from server.metrics import Metrics
+from server.process import Node, make_links
 from server.worker import working
 
 _PAGE = Path(__file__).parent / "handoff_page.html"
@@ -44,6 +46,8 @@ def make_app(node: Node) -> Starlette:
         Route("/graphql", graphql),
         WebSocketRoute("/graphql", graphql),
         Route("/handoffs/{handoff_id:uuid}", _handoff_page),
+        *LinkPages(node.database, make_links(settings)).routes(),
+        Route("/metrics", Metrics(node).respond),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready(node.database, node.wakeups)),
     ]

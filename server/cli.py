@@ -127,6 +127,32 @@ def add_account(name: str) -> None:
 
 
 @main.group()
+def team() -> None:
+    """Manage the teams of an account.
+
+    Example: handoff team add "Networks" --account "Northwind IT"
+    """
+
+
+@team.command("add")
+@click.argument("name")
+@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option(
+    "--member", "emails", metavar="EMAIL", multiple=True, help="A user of the account. May be repeated."
+)
+def add_team(name: str, account_name: str, emails: tuple[str, ...]) -> None:
+    """Create a team with its members and print its id.
+
+    Example: handoff team add "Networks" --account "Northwind IT" --member bo@northwind.example
+
+    Its id is what startSession and escalationCreated take as teamId.
+    """
+    from server import commands
+
+    click.echo(_run(lambda: commands.add_team(_settings(), name, account_name, emails)))
+
+
+@main.group()
 def user() -> None:
     """Manage the people of an account.
 

@@ -1,6 +1,6 @@
 """What the commands of `server/cli.py` do: each opens the database, one transaction, and closes both."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -25,6 +25,8 @@ async def migrate_database(settings: Settings) -> str:
     newest = migrate.newest_revision()
     if before == newest:
         return f"The database is at {newest}."
+    if migrate.is_enough(before):
+        return f"The database is at {before}, which is newer than this version of Handoff."
     return f"Migrated from {before or 'nothing'} to {newest}."
 
 
@@ -46,6 +48,23 @@ async def add_account(settings: Settings, name: str) -> UUID:
     """Create an account and return its id."""
     async with _database(settings) as database, database.transaction(new_id()) as tx:
         return await admin.create_account(tx, name, now=utc_now())
+
+
+async def add_team(settings: Settings, name: str, account: str, emails: Sequence[str]) -> UUID:
+    """Create a team in the account with this name, with the members who have these addresses.
+
+    Raises:
+        NotFound: an address is of nobody in the account.
+    """
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        async with database.transaction(account_id) as tx:
+            known = {user.email: user.id for user in await users.in_account(tx)}
+            wanted = list(dict.fromkeys(email.strip().lower() for email in emails))
+            for email in wanted:
+                if email not in known:
+                    raise NotFound(f"No user of {account} has the address {email}.")
+            return await admin.create_team(tx, name, [known[email] for email in wanted], now=utc_now())
 
 
 async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:

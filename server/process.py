@@ -4,10 +4,13 @@ import platform
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from uuid import UUID
+from datetime import timedelta
 
+from db.deliveries import DeliveryRow
+from db.enums import DeliveryKind
 from db.session import Database, new_id
 from notify.broadcast.wakeups import Wakeups
+from notify.dkim import Sign, make_signer
 from notify.feed import Feed
 from notify.mail_headers import UnusableAddress, sender_address
 from notify.outbox import MailSettings, Outbox
@@ -16,6 +19,7 @@ from notify.receipts import Receipts
 from notify.smtp import Mailer, MailServer
 from schema.context import Services, utc_now
 from server.auth import Tokens
+from server.links import ClaimLink, Links
 from server.mail_sink import MailSink
 from server.settings import Settings, SettingsError
 
@@ -70,18 +74,57 @@ def make_outbox(settings: Settings, database: Database, mail_server: MailServer)
     """Make a worker's sending loop.
 
     Raises:
-        SettingsError: nobody could be written to with this sender.
+        SettingsError: the sender or the DKIM key cannot be used.
+    """
+    sign = read_signer(settings)
+    mailers = [Mailer(mail_server, sign=sign) for _ in range(settings.mail_connections)]
+    mail = MailSettings(sender=settings.mail_from, links=_MailLinks(make_links(settings)))
+    return Outbox(database, mailers, mail, utc_now)
+
+
+def read_signer(settings: Settings) -> Sign | None:
+    """Return what signs mails for the sender's domain, None where they are not signed.
+
+    Raises:
+        SettingsError: the sender or the DKIM key cannot be used.
     """
     try:
-        sender_address(settings.mail_from)
+        domain = sender_address(settings.mail_from).domain
     except UnusableAddress:
         raise SettingsError('HANDOFF_MAIL_FROM must be like "Handoff <handoff@example.com>".') from None
+    if settings.dkim_key_file is None:
+        return None
+    try:
+        key = settings.dkim_key_file.read_bytes()
+        return make_signer(domain=domain, selector=settings.dkim_selector, key=key)
+    except OSError as error:
+        raise SettingsError(f"HANDOFF_DKIM_KEY_FILE: the key cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise SettingsError(f"HANDOFF_DKIM_KEY_FILE: {error}.") from None
 
-    def link_for(handoff_id: UUID) -> str:
-        return f"{settings.link_base}/handoffs/{handoff_id}"
 
-    mailers = [Mailer(mail_server) for _ in range(settings.mail_connections)]
-    return Outbox(database, mailers, MailSettings(sender=settings.mail_from, link_for=link_for), utc_now)
+def make_links(settings: Settings) -> Links:
+    """Make what signs and reads the links in mails."""
+    secret = settings.secret.get_secret_value()
+    return Links(settings.link_base, secret, claim_for=timedelta(hours=settings.claim_link_hours))
+
+
+class _MailLinks:
+    """The links of a mail, signed for its recipient."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def to_act(self, delivery: DeliveryRow) -> str:
+        """Return the claim link; for a mail about a claim, the page of the handoff."""
+        if delivery.kind in (DeliveryKind.CLAIMED, DeliveryKind.UNREACHED):
+            return self._links.handoff(delivery.handoff_id)
+        link = ClaimLink(delivery.account_id, delivery.recipient_id, delivery.handoff_id, delivery.id)
+        return self._links.claim(link, now=utc_now())
+
+    def to_quiet(self, delivery: DeliveryRow) -> str:
+        """Return the link that turns reminders off."""
+        return self._links.quiet(delivery.account_id, delivery.recipient_id, now=utc_now())
 
 
 class Node:

@@ -11,7 +11,7 @@ from schema.context import utc_now
 from server import commands
 from server.app import make_app
 from server.demo import create_demo
-from server.process import Node, open_database, open_mail_server
+from server.process import Node, open_database, open_mail_server, read_signer
 from server.settings import Settings, SettingsError
 
 _LARGEST_FRAME = 1024 * 1024  # bytes; a mutation with 500 messages fits
@@ -50,6 +50,7 @@ async def _check(settings: Settings) -> None:
     if settings.worker == "on":
         async with AsyncExitStack() as stack:
             open_mail_server(settings, stack)
+            read_signer(settings)
     try:
         listener = await asyncio.get_running_loop().create_server(
             asyncio.Protocol, settings.host, settings.port

@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         description="smtp://USER:PASSWORD@HOST:587 (STARTTLS), smtps://… or smtp+plain://…. Empty: files.",
     )
     mail_from: str = Field("Handoff <handoff@localhost.localdomain>", description="The sender of mails.")
+    dkim_key_file: Path | None = Field(
+        None,
+        description="A private RSA key in PEM; signs mails for the sender's domain. Empty: unsigned.",
+    )
+    dkim_selector: str = Field("handoff", description="The DKIM selector under which the public key stands.")
     mail_folder: Path = Field(Path("var/mail"), description="Where mails land while no mail server is set.")
     mail_connections: int = Field(4, ge=1, le=32, description="Mails that one worker hands in side by side.")
     worker: Literal["on", "off"] = Field("on", description="Whether `handoff serve` sends mails itself.")
@@ -63,6 +68,9 @@ class Settings(BaseSettings):
     )
     token_hours: float = Field(
         12, gt=0, le=24 * 366, description="How long a token of `handoff token` is valid."
+    )
+    claim_link_hours: float = Field(
+        72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
@@ -81,6 +89,11 @@ class Settings(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError('must be a JSON list, like ["https://app.example.com"]') from None
+
+    @field_validator("dkim_key_file", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return value or None  # a Path of nothing would be the working directory
 
     @field_validator("mail_from")
     @classmethod

@@ -1,33 +1,48 @@
-"""The worker's loop: sends what is due, woken by commits of any node, and by the clock."""
+"""The worker: sends what is due, and does what the clock demands. Woken by commits of any node.
+
+Any number of workers may run. What one of them has begun the others pass over.
+"""
 
 import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import timedelta
 
+from db import system
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
+from resolvers import reminders
+from schema.context import utc_now
 from server.process import make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 1.0
+_BATCH = 100
+
 
 @asynccontextmanager
 async def working(settings: Settings, database: Database, wakeups: Wakeups) -> AsyncIterator[Outbox]:
-    """Send mails while the block runs; at its end, finish those that are being handed in."""
+    """Work while the block runs; at its end, finish the mails that are being handed in."""
     async with AsyncExitStack() as stack:
         outbox = make_outbox(settings, database, open_mail_server(settings, stack))
-        tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_wake(outbox, wakeups))]
+        sending = asyncio.create_task(outbox.run())
+        helpers = [
+            asyncio.create_task(_wake(outbox, wakeups)),
+            asyncio.create_task(_watch_clock(database, settings.grace)),
+        ]
         try:
             yield outbox
         finally:
             outbox.stop()
-            await tasks[0]
-            tasks[1].cancel()
-            await asyncio.gather(tasks[1], return_exceptions=True)
+            await sending
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -37,6 +52,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     database, wakeups = open_database(settings), open_wakeups(settings)
+    database.on_commit.append(wakeups.announce)
     await wakeups.start()
     try:
         async with working(settings, database, wakeups):
@@ -48,6 +64,33 @@ async def run_worker(settings: Settings) -> None:
         await database.dispose()
 
 
+async def do_due(database: Database, grace: timedelta) -> int:
+    """Remind, and end claims, where that is due now; return how many handoffs were touched."""
+    now = utc_now()
+    async with database.system_reading() as tx:
+        to_remind = await system.due_reminders(tx, now=now, limit=_BATCH)
+        to_expire = await system.expired_claims(tx, now=now, limit=_BATCH)
+    touched = 0
+    for due, job in ((to_remind, reminders.remind), (to_expire, reminders.expire_claim)):
+        for handoff in due:
+            try:
+                async with database.transaction(handoff.account_id) as tx:
+                    touched += await job(tx, handoff.id, now=now, grace=grace)
+            except Exception:  # the others are due as well
+                log.exception("due handoff not worked off", extra={"handoff_id": str(handoff.id)})
+    return touched
+
+
+async def _watch_clock(database: Database, grace: timedelta) -> None:
+    while True:
+        try:
+            await do_due(database, grace)
+        except Exception:
+            log.exception("due handoffs not worked off")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
 async def _wake(outbox: Outbox, wakeups: Wakeups) -> None:
-    async for _ in wakeups.listen():
-        outbox.wake()
+    async with aclosing(wakeups.listen()) as heard:
+        async for _ in heard:
+            outbox.wake()

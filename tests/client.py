@@ -156,7 +156,7 @@ class Api:
         """Return all that a viewer may see of a handoff."""
         return (await self.ask(self.cast.vera, HANDOFF, id=handoff_id)).only()
 
-    async def timeline(self, handoff_id: str) -> list[tuple[str, str, str | None]]:
+    async def timeline(self, handoff_id: str) -> list[tuple[str, str | None, str]]:
         """Return the kind, the actor's name and the summary of each entry of a handoff's timeline."""
         entries = (await self.handoff(handoff_id))["timeline"]
         return [

@@ -80,6 +80,13 @@ async def api(database_url: str, cast: Cast, smtp: SmtpServer) -> AsyncIterator[
 
 
 @pytest.fixture
+async def announcing_api(database_url: str, cast: Cast) -> AsyncIterator[Api]:
+    """Like `api`, on PostgreSQL alone: its commits wake other processes, too."""
+    async with running_api(database_url, cast, broadcast_url=database_url) as api:
+        yield api
+
+
+@pytest.fixture
 async def live(database_url: str, cast: Cast) -> AsyncIterator[Live]:
     """The application on a real server in this process, without a worker, for tests that need sockets."""
     async with running_server(database_url, cast) as live:

@@ -39,8 +39,9 @@ _SCALARS: dict[str, Any] = {
     "String": "text",
     "Int": 1,
     "Float": 1.0,
-    "Boolean": True,
+    "Boolean": False,
     "DateTime": _AN_HOUR_AGO.isoformat(),
+    "Duration": "PT5M",
     "JSON": {},
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from db.enums import DeliveryStatus, HandoffIntent, HandoffState, SessionStatus, SkipReason
+from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SessionStatus, SkipReason
 from db.users import UserRow
 from resolvers import errors
 from resolvers.errors import Refusal
@@ -59,7 +59,10 @@ class Passed:
     state: HandoffState = HandoffState.OPEN
     claimer: UUID | None = None
     round: int = 0
-    told: dict[tuple[int, UUID], tuple[DeliveryStatus, SkipReason | None]] = field(default_factory=dict)
+    #: By round, kind and recipient.
+    told: dict[tuple[int, DeliveryKind, UUID], tuple[DeliveryStatus, SkipReason | None]] = field(
+        default_factory=dict
+    )
 
     def skip(self, reason: SkipReason) -> None:
         """Skip what is still to be sent."""
@@ -85,4 +88,19 @@ class Passed:
         """Begin a round."""
         if self.intent == HandoffIntent.ESCALATE:
             told = [user.id for user in people if user.is_responder and user.id != except_for]
-            self.told |= {(self.round, user_id): PENDING for user_id in told}
+            self.told |= {(self.round, DeliveryKind.ESCALATION, user_id): PENDING for user_id in told}
+
+    def claim(self, winner: UUID) -> None:
+        """Give it to the winner, and tell whoever escalated it, unless it is themselves."""
+        self.state, self.claimer = HandoffState.CLAIMED, winner
+        self.case.status, self.case.escalated_to = SessionStatus.ACTIVE, winner
+        self.skip(SkipReason.CLAIMED)
+        if self.intent == HandoffIntent.ESCALATE and winner != self.by:
+            self.told[self.round, DeliveryKind.CLAIMED, self.by] = PENDING
+
+    def reopen(self, people: Iterable[UserRow], *, releaser: UUID) -> None:
+        """Put it back into the queue, and begin a round that does not tell the releaser."""
+        self.state, self.claimer, self.round = HandoffState.OPEN, None, self.round + 1
+        self.case.status, self.case.escalated_to = WAITS_AS[self.intent], None
+        self.skip(SkipReason.RELEASED)
+        self.tell(people, except_for=releaser)

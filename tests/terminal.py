@@ -3,8 +3,10 @@
 import asyncio
 
 from click.testing import CliRunner, Result
+from sqlalchemy import select, text
 
 from db import migrate, system
+from db.models import team_members, teams, users
 from db.session import Database
 from db.users import UserRow
 from server.cli import main
@@ -45,6 +47,14 @@ class Terminal:
         """Leave the database as it was before its first migration."""
         asyncio.run(_take_tables_away(self._database_url))
 
+    def pretend_to_be_migrated_to(self, revision: str) -> None:
+        """Leave the database as if a version with this migration had been there."""
+        asyncio.run(_pretend_to_be_migrated_to(self._database_url, revision))
+
+    def members_of(self, team: str) -> list[str]:
+        """Return the addresses of a team's members, in order."""
+        return asyncio.run(_members_of(self._database_url, team))
+
     @property
     def _database_url(self) -> str:
         return self.env["HANDOFF_DATABASE_URL"]
@@ -57,6 +67,29 @@ async def _find_user(url: str, email: str) -> UserRow:
     await database.dispose()
     assert user is not None
     return user
+
+
+async def _pretend_to_be_migrated_to(url: str, revision: str) -> None:
+    database = Database(url)
+    async with database.system() as tx:
+        stand = text("UPDATE alembic_version SET version_num = :revision")
+        await tx.connection.execute(stand, {"revision": revision})
+    await database.dispose()
+
+
+async def _members_of(url: str, team: str) -> list[str]:
+    statement = (
+        select(users.c.email)
+        .join(team_members, team_members.c.user_id == users.c.id)
+        .join(teams, teams.c.id == team_members.c.team_id)
+        .where(teams.c.name == team)
+        .order_by(users.c.email)
+    )
+    database = Database(url)
+    async with database.system_reading() as tx:
+        found = list((await tx.connection.execute(statement)).scalars())
+    await database.dispose()
+    return found
 
 
 async def _take_tables_away(url: str) -> None:

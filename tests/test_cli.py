@@ -88,6 +88,47 @@ def test_an_account_and_its_people_are_added_and_listed(terminal: Terminal) -> N
     assert (bo.id, bo.account_id, bo.role, bo.active) == (bo_id, account_id, Role.ENGINEER, True)
 
 
+def test_a_team_is_added_with_its_members(staffed: Terminal) -> None:
+    whole = ("--account", "Northwind IT")
+    staffed.ask("user", "add", "ann@northwind.example", *whole, "--name", "Ann")
+    members = ["--member", "bo@northwind.example", "--member", " Ann@northwind.example", "--member"]
+
+    out = staffed.ask("team", "add", "Networks", *whole, *members, "ANN@northwind.example")
+
+    UUID(out.removesuffix("\n"))
+    assert staffed.members_of("Networks") == ["ann@northwind.example", "bo@northwind.example"]
+
+
+def test_a_team_needs_no_members(staffed: Terminal) -> None:
+    UUID(staffed.ask("team", "add", "Networks", "--account", "Northwind IT").strip())
+
+    assert staffed.members_of("Networks") == []
+
+
+def test_a_team_takes_no_member_of_another_account_and_is_not_made_then(staffed: Terminal) -> None:
+    staffed.ask("account", "add", "Fabrikam")
+    staffed.ask("user", "add", "charlie@fabrikam.example", "--account", "Fabrikam", "--name", "Charlie")
+    whole = ("team", "add", "Networks", "--account", "Northwind IT")
+
+    refusal = staffed.refused(
+        *whole, "--member", "bo@northwind.example", "--member", "charlie@fabrikam.example"
+    )
+
+    assert refusal == "No user of Northwind IT has the address charlie@fabrikam.example."
+    staffed.ask(*whole)  # the name is free
+
+
+def test_a_team_s_name_is_taken_once_in_an_account(staffed: Terminal) -> None:
+    staffed.ask("account", "add", "Fabrikam")
+    staffed.ask("team", "add", "Networks", "--account", "Northwind IT", "--member", "bo@northwind.example")
+
+    refusal = staffed.refused("team", "add", "Networks", "--account", "Northwind IT")
+
+    assert refusal == "There is a team named Networks already."
+    assert staffed.members_of("Networks") == ["bo@northwind.example"]
+    UUID(staffed.ask("team", "add", "Networks", "--account", "Fabrikam").strip())
+
+
 def test_a_deactivated_user_is_shown_as_such_and_gets_no_token(staffed: Terminal) -> None:
     assert staffed.ask("user", "deactivate", "bo@northwind.example") == "Deactivated bo@northwind.example.\n"
 
@@ -119,6 +160,11 @@ def test_to_deactivate_twice_says_so(staffed: Terminal) -> None:
             ["user", "add", "al@b.example", "--account", "Nobody", "--name", "Al"],
             'No account is named "Nobody". Create it with: handoff account add "Nobody"',
         ),
+        (
+            ["team", "add", "Networks", "--account", "Nobody"],
+            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+        ),
+        (["team", "add", " ", "--account", "Northwind IT"], "name must not be empty."),
         (["account", "add", "Northwind IT"], "There is an account named Northwind IT already."),
         (["account", "add", " "], "name must not be empty."),
         (["account", "add", "a" * 201], "name has 201 characters; at most 200 are kept."),
@@ -153,6 +199,7 @@ def test_a_refusal_is_one_sentence_and_changes_nothing(
             "'boss' is not one of",
         ),
         (["user", "add", "a@b.example", "--account", "A"], "Missing option '--name'"),
+        (["team", "add", "Networks"], "Missing option '--account'"),
         (["token"], "Missing argument 'EMAIL'"),
         (["tokens"], "No such command 'tokens'"),
     ],
@@ -209,6 +256,15 @@ def test_to_migrate_makes_the_tables_and_may_be_repeated(terminal: Terminal) -> 
     newest = migrate.newest_revision()
     assert (first, second) == (f"Migrated from nothing to {newest}.\n", f"The database is at {newest}.\n")
     UUID(terminal.ask("account", "add", "Northwind IT").strip())
+
+
+def test_a_newer_database_is_left_as_it_is(staffed: Terminal) -> None:
+    staffed.pretend_to_be_migrated_to("9999")
+
+    out = staffed.ask("migrate")
+
+    assert out == "The database is at 9999, which is newer than this version of Handoff.\n"
+    assert staffed.ask("user", "list", "--account", "Northwind IT").count("\n") == 1
 
 
 def test_the_default_database_is_a_file_that_migrate_creates() -> None:

@@ -27,6 +27,8 @@ def make_event(number: int) -> EventRow:
         team_id=None,
         intent=None,
         round=0,
+        except_id=None,
+        audience=None,
         summary="changed it",
     )
 

@@ -1,5 +1,6 @@
 """`handoff run` on a bare machine: an empty folder, a free port, and nothing but Python."""
 
+import re
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -81,6 +82,12 @@ class FirstRun:
         )
         assert response.json().keys() == {"data"}, response.text
         return response.json()["data"]
+
+    def page(self, link: str) -> str:
+        """Open a page as who is not signed in, and return it."""
+        response = httpx.get(link)
+        assert response.status_code == 200
+        return response.text
 
     def mails(self) -> list[EmailMessage]:
         """Read every mail that is there. A mail that was not whole yet has no end of its last part."""
@@ -176,8 +183,9 @@ async def test_an_escalation_is_mailed_to_exactly_the_responders_who_are_not_at_
     assert len(first_run.mails()) == 2
     assert mails.keys() == {"owner@demo.test", "admin@demo.test"}
     for text in mails.values():
-        assert f"{first_run.address}/handoffs/{answer['handoff']['id']}" in text
+        (link,) = re.findall(rf"^{first_run.address}/claim/\S+", text, re.MULTILINE)
         assert "Help!" in text
+        assert "Help!" in first_run.page(link)
     assert {file.suffix for file in first_run.mail_folder.iterdir()} == {".eml"}
 
 

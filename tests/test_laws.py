@@ -153,7 +153,8 @@ def _modules() -> Iterator[Path]:
 def _kept_files() -> Iterator[Path]:
     for folder, below, files in os.walk(ROOT):
         below[:] = [name for name in below if name not in NOT_KEPT and (name == ".ci" or name[0] != ".")]
-        yield from (Path(folder, name) for name in files)
+        # In a work tree of its own, .git is a file that names another folder.
+        yield from (Path(folder, name) for name in files if name != ".git")
 
 
 def _tree(file: Path) -> ast.Module:

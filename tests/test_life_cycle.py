@@ -112,18 +112,22 @@ class LifeCycle(RuleBasedStateMachine):
 
         winners = {user.id for user, end in zip(people, ends, strict=True) if not isinstance(end, type)}
         if was_open and any(user.is_responder for user in people):
-            (passed.claimer,) = winners
-            passed.state = HandoffState.CLAIMED
-            passed.skip(SkipReason.CLAIMED)
-            passed.case.status, passed.case.escalated_to = SessionStatus.ACTIVE, passed.claimer
+            (winner,) = winners
+            passed.claim(winner)
             self._happened.append(("HANDOFF_CLAIMED", passed.id))
         for user, end in zip(people, ends, strict=True):
             assert (end if isinstance(end, type) else None) == passed.refusal_of_claim(user)
 
-    @rule(passed=passed, who=A_PERSON)
-    def release(self, passed: Passed, who: str) -> None:
-        """Somebody puts a handoff back, theirs or not."""
-        user = self._people[who]
+    @rule(passed=passed, who=A_PERSON, by_holder=st.booleans())
+    def release(self, passed: Passed, who: str, by_holder: bool) -> None:
+        """The one who holds a handoff puts it back, or somebody else tries to.
+
+        Who holds it was a race, and may be another when hypothesis tells the same story again. So a story
+        says whether it is the holder, and what follows from it is the same each time.
+        """
+        user = self._of(passed.claimer) if by_holder and passed.claimer else self._people[who]
+        if user.id == passed.claimer and not by_holder:
+            user = self._people["viv"]
         refused = passed.refusal_of_release(user)
 
         released = self._try(
@@ -131,9 +135,7 @@ class LifeCycle(RuleBasedStateMachine):
         )
 
         if released is not None:
-            passed.state, passed.claimer, passed.round = HandoffState.OPEN, None, passed.round + 1
-            passed.case.status, passed.case.escalated_to = WAITS_AS[passed.intent], None
-            passed.tell(self._people.values(), except_for=user.id)
+            passed.reopen(self._people.values(), releaser=user.id)
             self._happened.append(("HANDOFF_RELEASED", passed.id))
 
     @rule(case=cases, who=A_PERSON)
@@ -176,10 +178,15 @@ class LifeCycle(RuleBasedStateMachine):
             "handoffs": {
                 h.id: (h.intent, h.handed_off_by_id, h.state, h.claimed_by_id, h.round) for h in rows.values()
             },
-            "deliveries": {(d.handoff_id, d.round, d.recipient_id): (d.status, d.reason) for d in told},
+            "deliveries": {
+                (d.handoff_id, d.round, d.kind, d.recipient_id): (d.status, d.reason) for d in told
+            },
             "queue": [h.id for h in queue],
             "events": [(event.sequence, event.kind.value, event.handoff_id) for event in log],
         }
+
+    def _of(self, user_id: UUID) -> UserRow:
+        return next(user for user in self._people.values() if user.id == user_id)
 
     def _close(self, passed: Passed) -> None:
         passed.state = HandoffState.CLOSED

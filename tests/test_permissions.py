@@ -19,6 +19,9 @@ EXPIRED = "Your token has expired. Get a new one."
 INVALID = "Your token is not valid. Get a new one."
 LOCKED_OUT = "This user cannot sign in any more. Ask an admin of the account."
 READ_ONLY = "Engineer or admin access required"
+ADMINS_ONLY = "Admin access required"
+#: The root fields that take an owner or admin.
+FOR_ADMINS: dict[Operation, set[str]] = {"query": {"deliveryAudit"}, "mutation": {"updateAccountPolicy"}}
 
 
 @pytest.mark.parametrize("operation", ["query", "mutation"])
@@ -34,25 +37,50 @@ async def test_no_root_field_answers_who_is_not_signed_in(api: Api, operation: O
     assert await api.cast.all_rows() == before
 
 
-async def test_a_viewer_may_read_everything(api: Api) -> None:
+async def test_a_viewer_may_read_everything_but_what_is_for_admins(api: Api) -> None:
     ids = await api.cast.one_of_each(api.cast.alice)
 
     answers = await _ask_for_everything(api, api.token(api.cast.vera), "query", ids)
 
-    assert answers.keys() == root_fields("query").keys()
+    refused = {field: _refusal(answers.pop(field)) for field in FOR_ADMINS["query"]}
+    assert refused == dict.fromkeys(FOR_ADMINS["query"], ("FORBIDDEN", ADMINS_ONLY))
+    assert answers.keys() == root_fields("query").keys() - refused.keys()
     assert [answer.errors for answer in answers.values()] == [[]] * len(answers)
 
 
-async def test_a_viewer_may_write_nothing(api: Api) -> None:
+async def test_a_viewer_may_write_nothing_but_their_own_preferences(api: Api) -> None:
     ids = await api.cast.one_of_each(api.cast.alice)
     before = await api.cast.all_rows()
 
     answers = await _ask_for_everything(api, api.token(api.cast.vera), "mutation", ids)
 
-    assert {field: _refusal(answer) for field, answer in answers.items()} == dict.fromkeys(
-        root_fields("mutation"), ("FORBIDDEN", READ_ONLY)
-    )
+    assert answers.pop("updateNotificationPreferences").errors == []
+    reasons = {field: ADMINS_ONLY if field in FOR_ADMINS["mutation"] else READ_ONLY for field in answers}
+    assert {field: _refusal(answer) for field, answer in answers.items()} == {
+        field: ("FORBIDDEN", reason) for field, reason in reasons.items()
+    }
+    assert answers.keys() == root_fields("mutation").keys() - {"updateNotificationPreferences"}
     assert await api.cast.all_rows() == before
+
+
+@pytest.mark.parametrize("operation", ["query", "mutation"])
+async def test_what_is_for_admins_is_for_owners_too_and_for_no_engineer(
+    api: Api, operation: Operation
+) -> None:
+    ids = await api.cast.one_of_each(api.cast.alice)
+    fields = FOR_ADMINS[operation]
+
+    before = await api.cast.all_rows()
+    engineer = await _ask_for_everything(api, api.token(api.cast.bob), operation, ids, only=fields)
+    after = await api.cast.all_rows()
+    admin = await _ask_for_everything(api, api.token(api.cast.adam), operation, ids, only=fields)
+    owner = await _ask_for_everything(api, api.token(api.cast.olivia), operation, ids, only=fields)
+
+    assert {field: _refusal(answer) for field, answer in engineer.items()} == dict.fromkeys(
+        fields, ("FORBIDDEN", ADMINS_ONLY)
+    )
+    assert after == before
+    assert [answer.errors for answer in (*admin.values(), *owner.values())] == [[]] * 2 * len(fields)
 
 
 async def test_a_viewer_is_refused_alike_whether_or_not_the_handoff_exists(api: Api) -> None:
@@ -157,11 +185,11 @@ async def test_the_schema_and_typename_need_no_token_in_demo_mode(api: Api) -> N
 
 
 async def _ask_for_everything(
-    api: Api, token: str | None, operation: Operation, ids: dict[str, str]
+    api: Api, token: str | None, operation: Operation, ids: dict[str, str], *, only: set[str] | None = None
 ) -> dict[str, Answer]:
-    """Ask for each root field of an operation, with arguments that are good."""
+    """Ask for each root field of an operation, or only for some, with arguments that are good."""
     answers = {}
-    for field in root_fields(operation):
+    for field in only or root_fields(operation):
         asked = request(operation, field, ids_for(field, ids), depth=3)
         answers[field] = await api.ask_with(token, asked.document, **asked.variables)
     return answers

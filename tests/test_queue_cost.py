@@ -90,6 +90,7 @@ async def _remember_many(database: Database, cast: Cast) -> None:
         "reach_online": 0,
         "reach_email": 0,
         "handed_off_by_id": cast.alice.id,
+        "opened_at": NOON,
     }
     async with database.transaction(cast.account_id) as tx:
         await tx.execute(insert(sessions_table), [{"id": id_, **shared, **session} for id_ in session_ids])

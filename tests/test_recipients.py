@@ -12,7 +12,7 @@ from db.session import new_id
 from db.users import UserRow
 from resolvers import admin
 from tests.cast import Cast
-from tests.client import Api
+from tests.client import HANDOFF, Api
 
 EMAIL = ("EMAIL", "PENDING", None)
 PUSH = ("PUSH", "PENDING", None)
@@ -67,7 +67,7 @@ async def test_parking_tells_no_one_and_reaches_no_one(api: Api) -> None:
     answer = await api.create(cast.alice, (await cast.start_session()).id, "PARK")
 
     assert await api.deliveries(answer["handoff"]["id"]) == []
-    assert (answer["reach"]["online"], answer["reach"]["email"]) == (0, 0)
+    assert answer["reach"] == {"online": 0, "email": 0, "unreachable": False}
 
 
 async def test_an_escalation_without_anybody_to_tell_is_made_and_says_so_loudly(
@@ -80,9 +80,19 @@ async def test_an_escalation_without_anybody_to_tell_is_made_and_says_so_loudly(
 
     assert answer["__typename"] == "CreateHandoffSuccess"
     assert answer["reach"] == {"online": 0, "email": 0, "unreachable": True}
-    (record,) = (record for record in caplog.records if record.name == "resolvers.handoffs")
+    (record,) = (record for record in caplog.records if record.name == "notify.rounds")
     assert (record.levelname, record.getMessage()) == ("WARNING", "nobody can be reached")
-    assert vars(record)["session_id"] == str(session.id)
+    assert vars(record)["handoff_id"] == answer["handoff"]["id"]
+    handoff = (await api.ask(cast.charlie, HANDOFF, id=answer["handoff"]["id"])).only()
+    assert [
+        (delivery["kind"], _recipient_and_channel(edge), delivery["status"])
+        for edge in handoff["deliveries"]["edges"]
+        for delivery in [edge["node"]]
+    ] == [("UNREACHED", ("Charlie", "EMAIL"), "PENDING")]
+    assert [(entry["kind"], entry["summary"]) for entry in handoff["timeline"]] == [
+        ("HANDOFF_CREATED", "escalated the session"),
+        ("ESCALATION_UNREACHED", "found nobody to tell"),
+    ]
 
 
 async def test_online_responders_get_a_push_now_and_a_mail_after_the_grace(api: Api) -> None:

@@ -127,6 +127,20 @@ async def test_an_unknown_owner_is_not_found(api: Api, owner: str) -> None:
     assert await cast.last_event() == before
 
 
+@pytest.mark.parametrize("who", ["ina", "bob"])
+async def test_an_owner_who_cannot_sign_in_is_refused(api: Api, who: str) -> None:
+    cast = api.cast
+    await cast.change(cast.bob, deleted_at=datetime.now(UTC))
+    before = await cast.all_rows()
+
+    owner_id = str(getattr(cast, who).id)
+    answer = await api.change(cast.adam, "startSession", problemSummary="No sound", ownerId=owner_id)
+
+    assert (answer.data, answer.codes) == (None, ["BAD_USER_INPUT"])
+    assert answer.errors[0]["message"] == "ownerId is a user who cannot sign in any more."
+    assert await cast.all_rows() == before
+
+
 async def test_an_engineer_is_forbidden_to_start_a_session_for_somebody_else(api: Api) -> None:
     cast = api.cast
     before = await cast.last_event()

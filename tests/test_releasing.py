@@ -52,9 +52,12 @@ async def test_a_release_tells_every_responder_but_the_releaser_in_a_new_round(a
 
     await api.release(api.cast.bob, handoff_id)
 
-    # Alice escalated it and is told now: it is Bob who knows.
+    # Alice escalated it and is told now: it is Bob who knows. That he had it is not told her any more.
     assert await api.deliveries(handoff_id) == [
-        *((0, name, "EMAIL", "SKIPPED", "CLAIMED") for name in ("Adam", "Bob", "Olivia")),
+        (0, "Adam", "EMAIL", "SKIPPED", "CLAIMED"),
+        (0, "Alice", "EMAIL", "SKIPPED", "RELEASED"),
+        (0, "Bob", "EMAIL", "SKIPPED", "CLAIMED"),
+        (0, "Olivia", "EMAIL", "SKIPPED", "CLAIMED"),
         *((1, name, "EMAIL", "PENDING", None) for name in ("Adam", "Alice", "Olivia")),
     ]
 

@@ -177,6 +177,7 @@ def test_links_begin_with_the_address_that_people_reach(given: dict[str, object]
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
     field = Settings.model_fields[name]
     default = field.get_default(call_default_factory=True)
+    default = "" if default is None else default
     shown = default.get_secret_value() if isinstance(default, SecretStr) else str(default)
 
     (line,) = (

@@ -149,6 +149,18 @@ async def test_branches_are_added_in_order_and_the_first_is_active(api: Api) -> 
     assert await _told(api) == ("BRANCH_ADDED", "added the branch “Plug”", session_id)
 
 
+async def test_a_branch_added_after_the_active_one_was_cleared_becomes_active(api: Api) -> None:
+    session_id = await _filled_session(api)
+    (await api.change(api.cast.alice, "updateSession", sessionId=session_id, activeBranchId=None)).only()
+
+    answer = await api.change(api.cast.bob, "addSessionBranch", sessionId=session_id, label="Plug")
+
+    session = answer.only()["session"]
+    assert [branch["label"] for branch in session["branches"]] == ["Modem", "Plug"]
+    assert (session["branching"], session["activeBranch"]["label"]) == (True, "Plug")
+    assert session == await api.session(session_id)
+
+
 async def test_a_branch_is_updated_where_given_and_null_clears_its_reason(api: Api) -> None:
     session_id = await _filled_session(api)
     (branch,) = (await api.session(session_id))["branches"]

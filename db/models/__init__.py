@@ -7,11 +7,12 @@ never belong to another account than the row that it points at, whatever the cod
 from db.models.base import metadata
 from db.models.deliveries import connections, deliveries, delivery_attempts, nodes
 from db.models.handoffs import events, handoffs, idempotency_keys
-from db.models.people import account_counters, accounts, team_members, teams, users
+from db.models.people import account_counters, account_policies, accounts, team_members, teams, users
 from db.models.sessions import session_branches, session_messages, sessions
 
 __all__ = [
     "account_counters",
+    "account_policies",
     "accounts",
     "connections",
     "deliveries",

@@ -40,11 +40,13 @@ deliveries = Table(
     Column("error", Text),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("due_at", UtcDateTime, nullable=False),
+    Column("first_due_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),  # later than the first one when tried again
     Column("lease_until", UtcDateTime),  # a worker holds the row until then; a dead one's is taken over
     Column("leased_by", Uuid),  # a new id each lease, so that a late settle cannot touch another's
     Column("sent_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
+    Column("link_used_at", UtcDateTime),  # when the claim link of the mail claimed the handoff
     UniqueConstraint(
         "account_id", "handoff_id", "recipient_id", "channel", "kind", "round", name="uq_deliveries_once"
     ),

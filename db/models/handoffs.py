@@ -18,6 +18,7 @@ from db.enums import (
     HandoffIntent,
     HandoffPriority,
     HandoffState,
+    ReminderAudience,
 )
 from db.models.base import metadata, of_account, one_of
 from db.types import Document, Named, Ranked, UtcDateTime
@@ -42,7 +43,11 @@ handoffs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("claimed_by_id", Uuid),
     Column("claimed_at", UtcDateTime),
+    Column("claim_expires_at", UtcDateTime),  # NULL: the claim lasts
     Column("closed_at", UtcDateTime),
+    Column("opened_at", UtcDateTime, nullable=False),  # when it last came into the queue
+    Column("reminders", Integer, nullable=False, server_default=text("0")),  # sent since it was opened
+    Column("next_reminder_at", UtcDateTime),  # NULL: none
     of_account("session_id", "sessions", "fk_handoffs_session"),
     of_account("team_id", "teams", "fk_handoffs_team"),
     of_account("source_branch_id", "session_branches", "fk_handoffs_source_branch"),
@@ -80,6 +85,18 @@ handoffs = Table(
         postgresql_where=text("state = 'OPEN'"),
         sqlite_where=text("state = 'OPEN'"),
     ),
+    Index(
+        "ix_handoffs_to_remind",
+        "next_reminder_at",
+        postgresql_where=text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
+        sqlite_where=text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_handoffs_to_expire",
+        "claim_expires_at",
+        postgresql_where=text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
+        sqlite_where=text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
+    ),
     Index("ix_handoffs_of_session", "account_id", "session_id", "created_at", "id"),
 )
 
@@ -110,8 +127,11 @@ events = Table(
     Column("team_id", Uuid),  # of the session, so that a team's subscription need not look it up
     Column("intent", Named(HandoffIntent)),
     Column("round", Integer, nullable=False, server_default=text("0")),
+    Column("except_id", Uuid),  # the responder whom it does not tell: they did it, or asked for it
+    Column("audience", Named(ReminderAudience)),  # of a reminder; NULL: every responder
     Column("summary", Text, nullable=False),
     one_of("intent", HandoffIntent),
+    one_of("audience", ReminderAudience),
     CheckConstraint("sequence >= 1", name="sequence_from_one"),
     Index(
         "ix_events_of_handoff",

@@ -6,19 +6,19 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
     true,
 )
 
-from db.enums import (
-    Role,
-)
+from db.enums import ReminderAudience, Role
 from db.models.base import metadata, of_account, one_of
-from db.types import Named, UtcDateTime
+from db.types import Document, Named, UtcDateTime
 
 accounts = Table(
     "accounts",
@@ -60,10 +60,26 @@ users = Table(
     Column("active", Boolean, nullable=False, server_default=true()),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
+    Column("mute_push", Boolean, nullable=False, server_default=false()),
+    Column("mute_email", Boolean, nullable=False, server_default=false()),
+    Column("quiet_reminders", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("id"),
     UniqueConstraint("email"),
     one_of("role", Role),
     CheckConstraint("email = lower(email)", name="email_lower_case"),
+    CheckConstraint("NOT (mute_push AND mute_email)", name="one_channel_open"),
+)
+
+#: What happens to an escalation that nobody claims. An account without a row has the defaults.
+account_policies = Table(
+    "account_policies",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("accounts.id"), primary_key=True),
+    Column("reminder_after", Document, nullable=False),  # seconds after the escalation, ascending
+    Column("remind", Named(ReminderAudience), nullable=False),
+    Column("claim_expires_after", Integer),  # seconds without a sign of work; NULL: never
+    one_of("remind", ReminderAudience),
+    CheckConstraint("claim_expires_after > 0", name="claim_expires_after_positive"),
 )
 
 team_members = Table(

@@ -25,6 +25,7 @@ from db.events import EventRow
 from db.handoffs import HandoffRow
 from db.sessions import SessionRow
 from notify.policy import Reach as ReachCount
+from resolvers import audience
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id
@@ -146,7 +147,9 @@ class Reach:
 
     online: int = strawberry.field(description="Responders with a live dashboard that shows it.")
     email: int = strawberry.field(description="The other responders: they get a mail.")
-    unreachable: bool = strawberry.field(description="True if there is no responder to tell. Call somebody.")
+    unreachable: bool = strawberry.field(
+        description="True if there is no responder to tell of an escalation: call somebody. Never for PARK."
+    )
 
     @classmethod
     def from_count(cls, reach: ReachCount) -> Reach:
@@ -283,6 +286,13 @@ class Handoff(Node):
             rows = await deliveries.of_handoff(tx, handoff_id, page)
         return connect(rows, page, node=Delivery.from_row, key=created, count=count)
 
+    @strawberry.field(description="Whether you were told of it, and why or why not.")
+    async def my_notice(self, info: Info) -> Notice:
+        """Explain what the caller was told."""
+        viewer = await info.context.viewer()
+        async with info.context.services.database.reading(info.context.account_id) as tx:
+            return Notice.from_found(await audience.notice_of(tx, viewer, self.row))
+
     @strawberry.field(description="Everything that happened to it, in order, with who did it.")
     async def timeline(self, info: Info) -> list[TimelineEntry]:
         """Load the timeline."""
@@ -302,6 +312,23 @@ class Handoff(Node):
             claimed_at=row.claimed_at,
             row=row,
         )
+
+
+@strawberry.type(description="Whether a person was told of a handoff, and why or why not.")
+class Notice:
+    """A notice."""
+
+    told: bool = strawberry.field(description="Whether a push or a mail is known to have gone out to them.")
+    reason: str = strawberry.field(description="Why, or why not, for each channel and round.")
+    deliveries: list[Delivery] = strawberry.field(
+        description="What they were, or are to be, sent; oldest first."
+    )
+
+    @classmethod
+    def from_found(cls, found: audience.Notice) -> Notice:
+        """Show a notice."""
+        rows = [Delivery.from_row(row) for row in found.deliveries]
+        return cls(told=found.told, reason=found.reason, deliveries=rows)
 
 
 async def load_handoff(info: Info, handoff_id: UUID) -> Handoff:

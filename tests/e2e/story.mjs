@@ -102,16 +102,18 @@ async function story() {
   assert.equal(value.errors, undefined);
   tell("pushed", value.data.escalationCreated);
 
-  await untilDelivered(id, 0, {
+  const told = {
     "PUSH senior": "DELIVERED",
     "EMAIL senior": "SKIPPED PUSH_DELIVERED",
     "EMAIL owner": "SENT",
     "EMAIL admin": "SENT",
-  });
+  };
+  await untilDelivered(id, 0, told);
 
   const claimed = await ask(senior, CLAIM, { id });
   assert.equal(claimed.__typename, "ClaimHandoffSuccess", claimed.message);
   tell("claimed", claimed.handoff);
+  await untilDelivered(id, 0, { ...told, "EMAIL engineer": "SENT" });
 
   const refused = await ask(admin, CLAIM, { id });
   tell("refused", refused);

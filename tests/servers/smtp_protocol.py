@@ -6,6 +6,7 @@ All of it runs in the server's own thread, save `release` and `hang_up`.
 import asyncio
 import contextlib
 import ssl
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from typing import Never
 
@@ -97,6 +98,8 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         self._script.note(transactions=1)
+        assert isinstance(server, _Protocol)
+        server.begun_at = datetime.now(UTC)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
@@ -122,7 +125,8 @@ class _Handler:
             released = self._released
             self._script.note(troubles=1)
             await released.wait()
-        self._script.keep(_read_mail(session, envelope))
+        assert isinstance(server, _Protocol)
+        self._script.keep(_read_mail(session, envelope, server.begun_at))
         if trouble is Trouble.DROP_BEFORE_REPLY:
             self._script.note(troubles=1)
             await _drop(server)
@@ -145,6 +149,7 @@ class _Protocol(SMTP):
         )
         self._script = controller.script
         self._greeted = controller.greeted
+        self.begun_at = datetime.now(UTC)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection; aiosmtpd calls this again when STARTTLS has encrypted it."""
@@ -207,7 +212,7 @@ def _cut(transport: asyncio.Transport) -> None:
         transport.abort()
 
 
-def _read_mail(session: Session, envelope: Envelope) -> ReceivedMail:
+def _read_mail(session: Session, envelope: Envelope, begun_at: datetime) -> ReceivedMail:
     content = envelope.original_content or b""
     return ReceivedMail(
         sender=envelope.mail_from or "",
@@ -215,4 +220,5 @@ def _read_mail(session: Session, envelope: Envelope) -> ReceivedMail:
         message=message_from_bytes(content, policy=policy.default),
         content=content,
         encrypted=session.ssl is not None,
+        begun_at=begun_at,
     )

@@ -4,6 +4,7 @@ import enum
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.message import EmailMessage
 
 
@@ -16,6 +17,7 @@ class ReceivedMail:
     message: EmailMessage
     content: bytes  #: the message as it came over the wire
     encrypted: bool
+    begun_at: datetime  #: when MAIL FROM began its transaction
 
 
 class Trouble(enum.Enum):

@@ -42,6 +42,21 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 10},
     )
     op.create_table(
+        "account_policies",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("reminder_after", DOCUMENT, nullable=False),
+        sa.Column("remind", sa.Text(), nullable=False),
+        sa.Column("claim_expires_after", sa.Integer(), nullable=True),
+        sa.CheckConstraint(
+            "remind IN ('EVERYONE', 'OWNERS_AND_ADMINS')", name=op.f("ck_account_policies_remind_known")
+        ),
+        sa.CheckConstraint(
+            "claim_expires_after > 0", name=op.f("ck_account_policies_claim_expires_after_positive")
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_account_policies_account_id")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_policies")),
+    )
+    op.create_table(
         "events",
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -53,7 +68,12 @@ def upgrade() -> None:
         sa.Column("team_id", sa.Uuid(), nullable=True),
         sa.Column("intent", sa.Text(), nullable=True),
         sa.Column("round", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("except_id", sa.Uuid(), nullable=True),
+        sa.Column("audience", sa.Text(), nullable=True),
         sa.Column("summary", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "audience IN ('EVERYONE', 'OWNERS_AND_ADMINS')", name=op.f("ck_events_audience_known")
+        ),
         sa.CheckConstraint("intent IN ('PARK', 'ESCALATE')", name=op.f("ck_events_intent_known")),
         sa.CheckConstraint("sequence >= 1", name=op.f("ck_events_sequence_from_one")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_events_account_id")),
@@ -67,7 +87,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("handoff_id IS NOT NULL"),
         sqlite_where=sa.text("handoff_id IS NOT NULL"),
     )
-
     op.create_table(
         "teams",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -87,9 +106,13 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mute_push", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("mute_email", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("quiet_reminders", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint(
             "role IN ('OWNER', 'ADMIN', 'ENGINEER', 'VIEWER')", name=op.f("ck_users_role_known")
         ),
+        sa.CheckConstraint("NOT (mute_push AND mute_email)", name=op.f("ck_users_one_channel_open")),
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_users_email_lower_case")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_users_account_id")),
         sa.PrimaryKeyConstraint("account_id", "id", name=op.f("pk_users")),
@@ -113,7 +136,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "id", name=op.f("pk_connections")),
     )
     op.create_index("ix_connections_node_id", "connections", ["node_id"], unique=False)
-
     op.create_table(
         "sessions",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -160,7 +182,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "id", name=op.f("pk_sessions")),
     )
     op.create_index("ix_sessions_newest", "sessions", ["account_id", "created_at", "id"], unique=False)
-
     op.create_table(
         "team_members",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -234,7 +255,11 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claimed_by_id", sa.Uuid(), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claim_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reminders", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("next_reminder_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(state = 'CLOSED') = (closed_at IS NOT NULL)", name=op.f("ck_handoffs_closed_has_time")
         ),
@@ -292,6 +317,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'OPEN'"),
     )
     op.create_index(
+        "ix_handoffs_to_expire",
+        "handoffs",
+        ["claim_expires_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
+        sqlite_where=sa.text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_handoffs_to_remind",
+        "handoffs",
+        ["next_reminder_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
+        sqlite_where=sa.text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
+    )
+    op.create_index(
         "uq_handoffs_one_unfinished",
         "handoffs",
         ["account_id", "session_id"],
@@ -299,7 +340,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state <> 'CLOSED'"),
         sqlite_where=sa.text("state <> 'CLOSED'"),
     )
-
     op.create_table(
         "deliveries",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -314,19 +354,24 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first_due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("leased_by", sa.Uuid(), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("link_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(status = 'SKIPPED') = (reason IS NOT NULL)", name=op.f("ck_deliveries_skipped_has_reason")
         ),
         sa.CheckConstraint("channel IN ('PUSH', 'EMAIL')", name=op.f("ck_deliveries_channel_known")),
-        sa.CheckConstraint("kind IN ('ESCALATION')", name=op.f("ck_deliveries_kind_known")),
         sa.CheckConstraint(
-            "reason IN ('PUSH_DELIVERED', 'CLAIMED', 'RELEASED', 'CLOSED', 'RECIPIENT_INACTIVE', "
-            "'ROLE_CHANGED', 'SUPERSEDED')",
+            "kind IN ('ESCALATION', 'REMINDER', 'CLAIMED', 'UNREACHED')",
+            name=op.f("ck_deliveries_kind_known"),
+        ),
+        sa.CheckConstraint(
+            "reason IN ('PUSH_DELIVERED', 'CLAIMED', 'RELEASED', 'CLOSED', "
+            "'RECIPIENT_INACTIVE', 'ROLE_CHANGED', 'OPTED_OUT', 'SUPERSEDED')",
             name=op.f("ck_deliveries_reason_known"),
         ),
         sa.CheckConstraint(
@@ -369,7 +414,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('PENDING', 'SENDING')"),
         sqlite_where=sa.text("status IN ('PENDING', 'SENDING')"),
     )
-
     op.create_table(
         "idempotency_keys",
         sa.Column("account_id", sa.Uuid(), nullable=False),
@@ -421,6 +465,7 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("teams")
     op.drop_table("events")
+    op.drop_table("account_policies")
     op.drop_table("account_counters")
     op.drop_table("nodes")
     op.drop_table("accounts")

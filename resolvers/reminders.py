@@ -1,0 +1,64 @@
+"""What the clock does: reminds of escalations that nobody claims, and ends claims that nobody works on.
+
+Each function is one job of a worker. Several workers may begin the same one: the conditional statement
+lets one of them through, and the others find nothing to do.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from db import handoffs, policies, sessions
+from db.enums import DeliveryKind, EventKind, ReminderAudience
+from db.session import Transaction
+from notify import rounds
+from notify.rounds import append
+from resolvers.handoffs import reopen
+
+
+async def remind(tx: Transaction, handoff_id: UUID, *, now: datetime, grace: timedelta) -> bool:
+    """Tell the responders of an open escalation again; False where no reminder is due (any more)."""
+    session = await sessions.lock_of_handoff(tx, handoff_id)
+    found = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
+    if session is None or found is None:
+        return False
+    policy = await policies.read(tx)
+    # Times that passed meanwhile are not made up for: one reminder tells as much as three.
+    next_at = policy.reminder_at(found.opened_at, after=now)
+    handoff = await handoffs.remind(tx, handoff_id, at=now, next_reminder_at=next_at)
+    if handoff is None:
+        return False
+    escalator = handoff.handed_off_by_id
+    told, online = await rounds.find_audience(
+        tx, session.team_id, except_id=escalator, audience=policy.remind, now=now
+    )
+    await rounds.tell(tx, handoff, DeliveryKind.REMINDER, told, online, now=now, grace=grace)
+    whom = "owners and admins" if policy.remind == ReminderAudience.OWNERS_AND_ADMINS else "everyone"
+    await append(
+        tx,
+        EventKind.ESCALATION_REMINDED,
+        handoff,
+        None,
+        f"reminded {whom}: nobody has claimed it",
+        now=now,
+        except_id=escalator,
+        audience=policy.remind,
+    )
+    await rounds.tell_if_unreached(tx, handoff, now=now)
+    return True
+
+
+async def expire_claim(tx: Transaction, handoff_id: UUID, *, now: datetime, grace: timedelta) -> bool:
+    """Put a handoff whose claim has expired back into the queue; False where it has not (any more).
+
+    What was done on the session stays. Everybody is told, the one whose claim it was included.
+    """
+    session = await sessions.lock_of_handoff(tx, handoff_id)
+    if session is None:
+        return False
+    next_at = (await policies.read(tx)).reminder_at(now, after=now)
+    handoff = await handoffs.expire_claim(tx, handoff_id, at=now, next_reminder_at=next_at)
+    if handoff is None:
+        return False
+    summary = "released it: the claim expired without a sign of work"
+    await reopen(tx, handoff, session, summary, releaser_id=None, now=now, grace=grace)
+    return True

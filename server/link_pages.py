@@ -1,0 +1,108 @@
+"""/claim/TOKEN and /quiet/TOKEN: the pages behind the links in mails. GET shows, POST acts."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from db.session import Database
+from resolvers import links as resolver
+from resolvers.errors import Forbidden, Refusal
+from schema.context import utc_now
+from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
+
+_PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
+)
+#: A link is a credential: no cache keeps its page, no other site learns its address.
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Respond = Callable[[Request], Awaitable[Response]]
+
+
+class LinkPages:
+    """The pages, with what they need."""
+
+    def __init__(self, database: Database, links: Links) -> None:
+        self._database = database
+        self._links = links
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the pages."""
+        return [
+            Route("/claim/{token}", _with_sorry(self._show_claim), methods=["GET"]),
+            Route("/claim/{token}", _with_sorry(self._claim), methods=["POST"]),
+            Route("/quiet/{token}", _with_sorry(self._show_quiet), methods=["GET"]),
+            Route("/quiet/{token}", _with_sorry(self._quiet), methods=["POST"]),
+        ]
+
+    async def _show_claim(self, request: Request) -> Response:
+        return await self._claim_page(self._links.read_claim(request.path_params["token"]), refusal=None)
+
+    async def _claim(self, request: Request) -> Response:
+        link = self._links.read_claim(request.path_params["token"])
+        lost: Refusal | None = None
+        try:
+            async with self._database.transaction(link.account_id) as tx:
+                await resolver.claim_by_link(
+                    tx, link.recipient_id, link.handoff_id, link.delivery_id, now=utc_now()
+                )
+        except Refusal as refusal:
+            lost = refusal
+        return await self._claim_page(link, refusal=lost)
+
+    async def _claim_page(self, link: ClaimLink, *, refusal: Refusal | None) -> Response:
+        async with self._database.reading(link.account_id) as tx:
+            linked = await resolver.look(tx, link.recipient_id, link.handoff_id, link.delivery_id)
+        return _page(
+            "claim",
+            status_code=200 if refusal is None else 403 if isinstance(refusal, Forbidden) else 409,
+            title="Claim a handoff",
+            linked=linked,
+            handoff=linked.handoff,
+            page=self._links.handoff(link.handoff_id),
+            trouble=None if refusal is None else refusal.message,
+        )
+
+    async def _show_quiet(self, request: Request) -> Response:
+        self._links.read_quiet(request.path_params["token"])
+        return _page("quiet", title="Stop reminders?", is_done=False)
+
+    async def _quiet(self, request: Request) -> Response:
+        """Turn reminders off; mail programs post here themselves (RFC 8058)."""
+        account_id, user_id = self._links.read_quiet(request.path_params["token"])
+        async with self._database.transaction(account_id) as tx:
+            await resolver.quiet_reminders(tx, user_id, now=utc_now())
+        return _page("quiet", title="Reminders are off", is_done=True)
+
+
+def _with_sorry(respond: Respond) -> Respond:
+    """Answer a link that stands for nothing, or a person who may not, with a page that says so."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await respond(request)
+        except LinkExpired:
+            message = "Links in mails are valid for a few days. Sign in to see what became of the handoff."
+            return _page("sorry", status_code=410, title="This link has expired", message=message)
+        except LinkInvalid:
+            message = "Open the whole link from the mail, or sign in."
+            return _page("sorry", status_code=404, title="This link is not valid", message=message)
+        except Refusal as refusal:
+            return _page("sorry", status_code=403, title="This is not possible", message=refusal.message)
+
+    return answer
+
+
+def _page(name: str, *, status_code: int = 200, **values: object) -> Response:
+    html = _PAGES.get_template(f"{name}.html.j2").render(values)
+    return HTMLResponse(html, status_code=status_code, headers=_HEADERS)

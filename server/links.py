@@ -1,0 +1,97 @@
+"""Links in mails: each is signed for one person and one purpose, and expires.
+
+A link scanner opens every link of a mail, so opening one changes nothing: it shows a page with a button,
+and only the button's POST acts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import jwt
+
+_ALGORITHM = "HS256"
+#: The purpose stands in the audience, so that no link, and no token of a session, serves for another.
+_CLAIM = "handoff-claim-link"
+_QUIET = "handoff-quiet-link"
+_REQUIRED = ["exp", "aud", "sub"]
+_QUIET_FOR = timedelta(days=365)
+
+
+class LinkExpired(Exception):  # noqa: N818 (an outcome, not a fault)
+    """The link was valid once."""
+
+
+class LinkInvalid(Exception):  # noqa: N818 (an outcome, not a fault)
+    """Nobody signed this link, or for another purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLink:
+    """What a claim link stands for."""
+
+    account_id: UUID
+    recipient_id: UUID
+    handoff_id: UUID
+    delivery_id: UUID  #: the mail that carried it; the link claims once
+
+
+class Links:
+    """Signs and reads the links of this service."""
+
+    def __init__(self, base: str, secret: str, *, claim_for: timedelta) -> None:
+        self._base = base
+        self._secret = secret
+        self._claim_for = claim_for
+
+    def handoff(self, handoff_id: UUID) -> str:
+        """Return the address of a handoff's page, for people who sign in."""
+        return f"{self._base}/handoffs/{handoff_id}"
+
+    def claim(self, link: ClaimLink, *, now: datetime) -> str:
+        """Return the address under which the recipient of a mail claims its handoff."""
+        claims = {
+            "sub": str(link.recipient_id),
+            "account": str(link.account_id),
+            "handoff": str(link.handoff_id),
+            "jti": str(link.delivery_id),
+        }
+        return f"{self._base}/claim/{self._sign(claims, _CLAIM, now + self._claim_for)}"
+
+    def quiet(self, account_id: UUID, user_id: UUID, *, now: datetime) -> str:
+        """Return the address under which a person turns the mails of reminders off."""
+        claims = {"sub": str(user_id), "account": str(account_id)}
+        return f"{self._base}/quiet/{self._sign(claims, _QUIET, now + _QUIET_FOR)}"
+
+    def read_claim(self, token: str) -> ClaimLink:
+        """Return what a claim link stands for.
+
+        Raises:
+            LinkExpired, LinkInvalid: it stands for nothing (any more).
+        """
+        claims = self._read(token, _CLAIM)
+        return ClaimLink(claims["account"], claims["sub"], claims["handoff"], claims["jti"])
+
+    def read_quiet(self, token: str) -> tuple[UUID, UUID]:
+        """Return the account and the user of a link that turns reminders off.
+
+        Raises:
+            LinkExpired, LinkInvalid: it stands for nothing (any more).
+        """
+        claims = self._read(token, _QUIET)
+        return claims["account"], claims["sub"]
+
+    def _sign(self, claims: dict[str, str], purpose: str, expires_at: datetime) -> str:
+        return jwt.encode({**claims, "aud": purpose, "exp": expires_at}, self._secret, algorithm=_ALGORITHM)
+
+    def _read(self, token: str, purpose: str) -> dict[str, UUID]:
+        """Return the ids of a token (RFC 7519)."""
+        try:
+            claims = jwt.decode(
+                token, self._secret, algorithms=[_ALGORITHM], audience=purpose, options={"require": _REQUIRED}
+            )
+            return {name: UUID(value) for name, value in claims.items() if name not in ("aud", "exp")}
+        except jwt.ExpiredSignatureError:
+            raise LinkExpired from None
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
+            raise LinkInvalid from None

@@ -1,0 +1,37 @@
+"""/metrics: what an operator watches, for Prometheus. Counted when asked for; no figure names anybody."""
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from db import system
+from schema.context import utc_now
+from server.process import Node
+
+
+class Metrics:
+    """The gauges of one node. Those of the outbox are the same on every node: they count the database."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._registry = CollectorRegistry()
+        self._due = self._gauge("deliveries_due", "Mails that are due and not sent yet")
+        self._overdue = self._gauge("deliveries_overdue", "Deliveries that are more than a minute late")
+        self._oldest = self._gauge("oldest_due_seconds", "How long the longest waiting mail has been due")
+        self._dashboards = self._gauge("dashboards", "Dashboards of responders connected to this node")
+        self._connected = self._gauge("broadcast_connected", "1 while wake-ups reach this node")
+
+    async def respond(self, _: Request) -> Response:
+        """Count, and answer in Prometheus's text format."""
+        async with self._node.database.system_reading() as tx:
+            backlog = await system.backlog(tx, now=utc_now())
+        self._due.set(backlog.due)
+        self._overdue.set(backlog.overdue)
+        self._oldest.set(backlog.oldest_seconds)
+        self._dashboards.set(self._node.presence.count)
+        self._connected.set(self._node.wakeups.connected)
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"handoff_{name}", help_text, registry=self._registry)

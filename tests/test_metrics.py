@@ -1,0 +1,46 @@
+"""/metrics shows a worker that cannot keep up before people notice."""
+
+import re
+from datetime import timedelta
+
+from schema.context import utc_now
+from tests.client import Api
+from tests.mailing import change_deliveries, make_outbox, open_dashboard
+from tests.servers.smtp import SmtpServer
+
+
+async def figures(api: Api) -> dict[str, float]:
+    """Return what /metrics tells, by name."""
+    page = await api.http.get("/metrics")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/plain; version=")
+    return {
+        name: float(value) for name, value in re.findall(r"^handoff_(\w+) (\S+)$", page.text, re.MULTILINE)
+    }
+
+
+async def test_metrics_show_what_workers_have_not_done_yet(api: Api, smtp: SmtpServer) -> None:
+    cast = api.cast
+    idle = await figures(api)
+    await open_dashboard(cast.database, cast.bob)
+    await api.escalate(cast.alice, (await cast.start_session()).id)
+    waiting = await figures(api)
+    ten_minutes_ago = utc_now() - timedelta(minutes=10)
+    await change_deliveries(
+        cast.database, cast.account_id, first_due_at=ten_minutes_ago, due_at=ten_minutes_ago
+    )
+    late = await figures(api)
+
+    await make_outbox(cast.database, smtp).send_batch()
+
+    names = ("deliveries_due", "deliveries_overdue")
+    # Bob's mail waits for his dashboard first; pushes are no worker's.
+    assert [tuple(found[name] for name in names) for found in (idle, waiting, late, await figures(api))] == [
+        (0, 0),
+        (2, 0),
+        (3, 3),
+        (0, 0),
+    ]
+    assert idle["oldest_due_seconds"] == 0
+    assert late["oldest_due_seconds"] >= timedelta(minutes=10).total_seconds()
+    assert idle["broadcast_connected"] == 1
