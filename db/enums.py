@@ -21,6 +21,13 @@ RESPONDER_ROLES = (Role.OWNER, Role.ADMIN, Role.ENGINEER)
 ADMIN_ROLES = (Role.OWNER, Role.ADMIN)
 
 
+class ApiKeyScope(StrEnum):
+    """What an API key may be used for, at most; the role of its user limits it further."""
+
+    INGEST = "INGEST"  #: feeding sessions in, and nothing else
+    FULL = "FULL"  #: whatever its user may do
+
+
 class SessionStatus(StrEnum):
     """Where a troubleshooting session stands."""
 
@@ -128,6 +135,9 @@ class EventKind(StrEnum):
     TEAM_CREATED = "TEAM_CREATED"
     USER_ADDED = "USER_ADDED"
     USER_DEACTIVATED = "USER_DEACTIVATED"
+    USER_SIGNED_OUT = "USER_SIGNED_OUT"
+    API_KEY_CREATED = "API_KEY_CREATED"
+    API_KEY_REVOKED = "API_KEY_REVOKED"
     SESSION_STARTED = "SESSION_STARTED"
     SESSION_UPDATED = "SESSION_UPDATED"
     MESSAGES_APPENDED = "MESSAGES_APPENDED"

@@ -5,7 +5,8 @@
     async with database.reading(account_id) as tx:       # a query
 
 Functions in db/ take the transaction and with it its account: a statement about an account cannot be
-called without naming one. Only `db/system.py` crosses accounts; it takes a `SystemTransaction`.
+called without naming one. Only `db/system.py` crosses accounts; it takes a `SystemTransaction`. On
+PostgreSQL row-level security holds the same line again, below every statement.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,8 +21,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from uuid_utils.compat import uuid7
+
+from db.row_security import AccountConnection, as_account
 
 R = TypeVar("R")
 
@@ -92,16 +95,21 @@ class Database:
         self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer, self._reader = _sqlite_engines(address)
+            self._owner = self._system = self._writer
+            self._system_reader = self._reader
         else:
-            self._writer = self._reader = _postgresql_engine(address)
+            self._writer = self._reader = _postgresql_engine(address, role="handoff_app")
+            self._system = self._system_reader = _postgresql_engine(address, role="handoff_worker")
+            self._owner = create_async_engine(address, poolclass=NullPool)
         self.on_commit: list[Callable[[UUID, int], None]] = []
 
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
         """Open the one transaction of an entry point; commit at its end, roll back on any exception."""
-        async with self._writer.begin() as connection:
-            tx = Transaction(connection, account_id)
-            yield tx
+        with as_account(account_id):
+            async with self._writer.begin() as connection:
+                tx = Transaction(connection, account_id)
+                yield tx
         if tx.event_sequence:
             for hear in self.on_commit:
                 hear(account_id, tx.event_sequence)
@@ -109,25 +117,32 @@ class Database:
     @asynccontextmanager
     async def reading(self, account_id: UUID) -> AsyncIterator[Transaction]:
         """Open a transaction that only reads."""
-        async with self._reader.connect() as connection:
-            yield Transaction(connection, account_id)
+        with as_account(account_id):
+            async with self._reader.connect() as connection:
+                yield Transaction(connection, account_id)
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[SystemTransaction]:
         """Open a writing transaction across accounts, for the functions of `db/system.py`."""
-        async with self._writer.begin() as connection:
+        async with self._system.begin() as connection:
             yield SystemTransaction(connection)
 
     @asynccontextmanager
     async def system_reading(self) -> AsyncIterator[SystemTransaction]:
         """Open a reading transaction across accounts, for the functions of `db/system.py`."""
-        async with self._reader.connect() as connection:
+        async with self._system_reader.connect() as connection:
+            yield SystemTransaction(connection)
+
+    @asynccontextmanager
+    async def owning(self) -> AsyncIterator[SystemTransaction]:
+        """Open a transaction as the owner of the tables, for `db/migrate.py`."""
+        async with self._owner.begin() as connection:
             yield SystemTransaction(connection)
 
     async def dispose(self) -> None:
         """Close every connection."""
-        await self._writer.dispose()
-        await self._reader.dispose()
+        for engine in {self._writer, self._reader, self._system, self._system_reader, self._owner}:
+            await engine.dispose()
 
 
 def _address(url: str) -> URL:
@@ -143,16 +158,19 @@ def _address(url: str) -> URL:
     backend = address.drivername.partition("+")[0]
     if backend not in _DRIVERS:
         raise ValueError(f"the service runs on postgresql:// and sqlite:///, not on {backend}://")
+    if backend == "sqlite" and address.database in (None, "", ":memory:"):
+        raise ValueError("the SQLite database is kept in a file; write sqlite:///file")
     return address.set(drivername=_DRIVERS[backend])
 
 
-def _postgresql_engine(address: URL) -> AsyncEngine:
+def _postgresql_engine(address: URL, *, role: str) -> AsyncEngine:
+    """Make an engine whose connections take the role, which row-level security binds, for good."""
     return create_async_engine(
         address,
         pool_size=10,
         max_overflow=10,
-        pool_pre_ping=False,
         pool_timeout=10,
+        connect_args={"server_settings": {"role": role}, "connection_class": AccountConnection},
         hide_parameters=True,  # an error is logged; notes and addresses are not
     )
 

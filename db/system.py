@@ -5,14 +5,24 @@ Everything else in db/ takes the transaction of one account.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
+from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
 from db.enums import Channel, DeliveryStatus, HandoffState
-from db.models import account_counters, accounts, deliveries, handoffs, nodes, users
+from db.models import (
+    account_counters,
+    accounts,
+    api_keys,
+    deliveries,
+    handoffs,
+    login_links,
+    nodes,
+    users,
+)
 from db.presence import STALE_AFTER
 from db.session import SystemTransaction, columns_of
 from db.users import UserRow
@@ -26,16 +36,63 @@ class Leased:
     id: UUID
 
 
-async def find_user(tx: SystemTransaction, user_id: UUID) -> UserRow | None:
-    """Return a user of any account: the token names the user, the row names the account."""
-    statement = select(*columns_of(UserRow, users)).where(users.c.id == user_id)
-    return await tx.fetch_one(statement, UserRow)
+async def find_users(tx: SystemTransaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
+    """Return users of any account by id: the token names the user, the row names the account."""
+    statement = select(*columns_of(UserRow, users)).where(users.c.id.in_(set(user_ids)))
+    return {row.id: row for row in await tx.fetch_all(statement, UserRow)}
 
 
 async def find_user_by_email(tx: SystemTransaction, email: str) -> UserRow | None:
     """Return the user with this address, whatever the account."""
     statement = select(*columns_of(UserRow, users)).where(users.c.email == email.strip().lower())
     return await tx.fetch_one(statement, UserRow)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundApiKey:
+    """An API key, the hash of its secret, and the user whom it signs in."""
+
+    key: ApiKeyRow
+    secret_hash: str
+    user: UserRow
+
+
+async def find_api_key(tx: SystemTransaction, key_id: UUID) -> FoundApiKey | None:
+    """Return a key of any account, revoked or not."""
+    of_key, of_user = columns_of(ApiKeyRow, api_keys), columns_of(UserRow, users)
+    is_owner = and_(users.c.account_id == api_keys.c.account_id, users.c.id == api_keys.c.user_id)
+    statement = (
+        select(*of_key, api_keys.c.secret_hash, *of_user)
+        .join_from(api_keys, users, is_owner)
+        .where(api_keys.c.id == key_id)
+    )
+    row = (await tx.connection.execute(statement)).first()
+    if row is None:
+        return None
+    length = len(of_key)
+    return FoundApiKey(ApiKeyRow(*row[:length]), row[length], UserRow(*row[length + 1 :]))
+
+
+async def note_key_uses(tx: SystemTransaction, used_at: dict[UUID, datetime], *, every: timedelta) -> None:
+    """Record when keys were used, those that have no record younger than `every` before."""
+    for key_id, at in used_at.items():
+        is_old = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= at - every)
+        await tx.execute(update(api_keys).where(api_keys.c.id == key_id, is_old).values(last_used_at=at))
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLink:
+    """A link that signs in, once."""
+
+    account_id: UUID
+    expires_at: datetime
+    used_at: datetime | None
+
+
+async def find_login_link(tx: SystemTransaction, secret_hash: str) -> LoginLink | None:
+    """Return the link of any account whose secret has this hash."""
+    statement = select(*columns_of(LoginLink, login_links)).where(login_links.c.secret_hash == secret_hash)
+    return await tx.fetch_one(statement, LoginLink)
 
 
 async def find_account(tx: SystemTransaction, name: str) -> UUID | None:

@@ -28,6 +28,7 @@ class UserRow:
     mute_push: bool  #: no pushes; the mail goes at once instead
     mute_email: bool  #: no mails, pushes only
     quiet_reminders: bool  #: no mails that remind
+    tokens_not_before: datetime | None  #: tokens issued earlier are refused; None: none is
 
     @property
     def may_sign_in(self) -> bool:
@@ -57,6 +58,11 @@ async def deactivate(tx: Transaction, user_id: UUID) -> bool:
     """Make the user inactive; return False when they were already."""
     changed = update(users).where(tx.own(users), users.c.id == user_id, users.c.active).values(active=False)
     return await tx.execute(changed) == 1
+
+
+async def sign_out(tx: Transaction, user_id: UUID, *, at: datetime) -> None:
+    """Refuse every token of the user that was issued before this instant."""
+    await change(tx, user_id, {"tokens_not_before": at})
 
 
 async def change(tx: Transaction, user_id: UUID, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The two templates of a mail, text and HTML, compiled once, and the filters that they use."""
+"""The two templates of each mail, text and HTML, compiled once, and the filters that they use."""
 
 import unicodedata
 from collections.abc import Callable
@@ -81,3 +81,5 @@ _PAGES = _TEXTS.overlay(
 
 TEXT = _TEXTS.get_template("escalation.txt.j2")
 PAGE = _PAGES.get_template("escalation.html.j2")
+LOGIN_TEXT = _TEXTS.get_template("login.txt.j2")
+LOGIN_PAGE = _PAGES.get_template("login.html.j2")

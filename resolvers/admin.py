@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from db import accounts, events, users
+from db import accounts, events, logins, users
 from db.enums import EventKind, Role
 from db.errors import Taken
 from db.events import Event
@@ -67,6 +67,16 @@ async def deactivate_user(tx: Transaction, user: UserRow, *, now: datetime) -> b
         return False
     await _tell(tx, EventKind.USER_DEACTIVATED, f"deactivated {user.name}", now=now)
     return True
+
+
+async def sign_out(tx: Transaction, user: UserRow, *, now: datetime) -> None:
+    """Refuse every token and every link to sign in that the user was given so far.
+
+    API keys are no sign-ins: each is revoked by itself.
+    """
+    await users.sign_out(tx, user.id, at=now)
+    await logins.forget(tx, user.id)
+    await _tell(tx, EventKind.USER_SIGNED_OUT, f"signed {user.name} out everywhere", now=now)
 
 
 async def _tell(tx: Transaction, kind: EventKind, summary: str, *, now: datetime) -> None:

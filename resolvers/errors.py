@@ -5,17 +5,20 @@
     ├── Forbidden                signed in, not allowed
     ├── BadInput                 an argument that can be corrected
     ├── NotFound                 an id that names nothing in this account
+    ├── RateLimited              .retry_after_seconds
     ├── SessionNotFound
     ├── SessionResolved
     ├── SessionAlreadyHandedOff  .handoff_id
     ├── HandoffNotFound
     ├── HandoffNotOpen           .state
     ├── HandoffAlreadyClaimed    .claimed_by_id .claimed_at
-    └── HandoffNotClaimedByYou
+    ├── HandoffNotClaimedByYou
+    └── LoginLinkSpent
 
 They carry plain values, never rows: what was read before a rollback may not hold after it.
 """
 
+import math
 from datetime import datetime
 from uuid import UUID
 
@@ -48,6 +51,14 @@ class BadInput(Refusal):
 
 class NotFound(Refusal):
     """Nothing in your account has this id."""
+
+
+class RateLimited(Refusal):
+    """Too many at once. Wait, and try again."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        self.retry_after_seconds = math.ceil(retry_after_seconds)
+        super().__init__(f"Too many at once. Try again in {self.retry_after_seconds} s.")
 
 
 class SessionNotFound(Refusal):
@@ -89,3 +100,7 @@ class HandoffAlreadyClaimed(Refusal):
 
 class HandoffNotClaimedByYou(Refusal):
     """Only the one who claimed a handoff can release it, and you have not."""
+
+
+class LoginLinkSpent(Refusal):
+    """This link was used already, or has expired. Ask for a new one."""

@@ -61,20 +61,29 @@ def clean_steps(value: int | None) -> int:
     return value
 
 
-def clean_instant(field: str, value: datetime, *, now: datetime) -> datetime:
+def clean_instant(field: str, value: datetime) -> datetime:
     """Return an instant in UTC.
 
     Raises:
-        BadInput: it has no time zone, lies in the future, or too long ago to be stored.
+        BadInput: it has no time zone, or lies outside the time that can be stored.
     """
     if value.tzinfo is None:
         raise BadInput(f"{field} needs a time zone, like 2026-01-31T09:30:00Z.")
-    if value > now:
-        raise BadInput(f"{field} lies in the future.")
     try:
         return value.astimezone(UTC)
-    except OverflowError:  # on the first day of year 1, east of Greenwich
+    except OverflowError:  # on the first day of year 1 or the last of 9999
         raise BadInput(f"{field} lies before all time that can be stored.") from None
+
+
+def clean_past(field: str, value: datetime, *, now: datetime) -> datetime:
+    """Return an instant in UTC that has been.
+
+    Raises:
+        BadInput: as `clean_instant`, or it lies in the future.
+    """
+    if value.tzinfo is not None and value > now:
+        raise BadInput(f"{field} lies in the future.")
+    return clean_instant(field, value)
 
 
 def _storable(field: str, text: str, longest: int) -> str:

@@ -24,8 +24,8 @@ from resolvers.inputs import (
     MAX_MESSAGES,
     MAX_REASON,
     MAX_SUMMARY,
-    clean_instant,
     clean_optional_text,
+    clean_past,
     clean_steps,
     clean_text,
 )
@@ -248,7 +248,7 @@ def _clean_messages(
         (
             message.role,
             clean_text("content", message.content, MAX_MESSAGE),
-            now if message.at is None else clean_instant("at", message.at, now=now),
+            now if message.at is None else clean_past("at", message.at, now=now),
         )
         for message in messages
     ]

@@ -1,6 +1,6 @@
 """What every operation is given: one context for an HTTP request, or for a socket and all that runs on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -9,29 +9,29 @@ from uuid import UUID
 
 import strawberry
 
-from db import system
 from db.session import Database
 from db.users import UserRow
 from notify.feed import Feed
 from notify.presence import Presence
 from notify.receipts import Receipts
-from resolvers.errors import Unauthenticated
+from resolvers.errors import RateLimited, Unauthenticated
+from resolvers.identity import Caller
+from resolvers.refusals import RefusalLog
 from schema.loaders import Loaders
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whom a valid token names. What they may do is asked of the database, each time."""
+class RateLimits(Protocol):
+    """Counts how often somebody does something."""
 
-    user_id: UUID
-    expires_at: datetime
+    async def hit(self, action: str, account_id: UUID, user_id: UUID) -> float | None:
+        """Count an action; return None where it is allowed, else the seconds until it is again."""
 
 
-class ReadToken(Protocol):
-    """Reads a token."""
+class Identify(Protocol):
+    """Finds out whose token it is."""
 
-    def __call__(self, token: str | None) -> Identity:
-        """Return whom the token names.
+    async def __call__(self, token: str | None) -> Caller:
+        """Return whom the token names, as the database has them now.
 
         Raises:
             Unauthenticated: there is none, or it is not valid, or no longer.
@@ -51,7 +51,10 @@ class Services:
     feed: Feed
     presence: Presence
     receipts: Receipts
-    read_token: ReadToken
+    identify: Identify
+    rate_limits: RateLimits
+    refusals: RefusalLog
+    documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
     recheck_seconds: float = 2.0  #: how often a running subscription asks whether its viewer may go on
     now: Callable[[], datetime] = utc_now
@@ -60,61 +63,100 @@ class Services:
 class Context:
     """What one request or one socket may use."""
 
-    def __init__(self, services: Services, *, token: str | None, is_socket: bool) -> None:
+    def __init__(
+        self, services: Services, *, token: str | None, is_socket: bool, address: str | None = None
+    ) -> None:
         self.services = services
         self.token = token
+        self.address = address  #: the client's, as the server saw it
         #: Set by Strawberry from `connection_init`, before the first operation of a socket.
         self.connection_params: dict[str, Any] | None = None
+        #: Called when the socket ends; None for a request, and for a socket that was not accepted.
+        self.on_close: Callable[[], None] | None = None
         self._is_socket = is_socket
-        self._viewer: UserRow | None = None
-        self._account_id: UUID | None = None
+        self._caller: Caller | None = None
 
     @property
     def now(self) -> datetime:
         """The present instant."""
         return self.services.now()
 
-    def identity(self) -> Identity:
-        """Return whom the caller's token names.
-
-        Raises:
-            Unauthenticated: no valid token came with the request or the socket.
-        """
-        return self.services.read_token(self.token)
-
-    async def viewer(self) -> UserRow:
-        """Return the caller as the database knows them now.
+    async def caller(self) -> Caller:
+        """Return who asks, as the database knows them now.
 
         A request asks once. A socket lives long and asks for each operation, so that a changed role or a
         deactivation counts at once.
 
         Raises:
-            Unauthenticated: the token is not valid, or its user may not sign in any more.
+            Unauthenticated: as `look_again`.
         """
-        if self._viewer is None or self._is_socket:
-            self._viewer = await self._read_viewer()
-            self._account_id = self._viewer.account_id
-        return self._viewer
+        if self._caller is None or self._is_socket:
+            return await self.look_again()
+        return self._caller
+
+    async def look_again(self) -> Caller:
+        """Return who asks, read anew: for what runs long over whatever transport.
+
+        Raises:
+            Unauthenticated: no valid token came with the request or the socket, its user may not sign in
+                any more, or was moved to another account than what runs here belongs to.
+        """
+        caller = await self.services.identify(self.token)
+        if self._caller is not None and self._caller.user.account_id != caller.user.account_id:
+            raise Unauthenticated("You were moved to another account. Connect again.")
+        self._caller = caller
+        return caller
+
+    async def viewer(self) -> UserRow:
+        """Return the user who asks.
+
+        Raises:
+            Unauthenticated: as `look_again`.
+        """
+        return (await self.caller()).user
+
+    @property
+    def known_viewer(self) -> UserRow | None:
+        """The user who asks where that is known already, None where nobody was identified (yet)."""
+        return None if self._caller is None else self._caller.user
+
+    @property
+    def known_user_id(self) -> UUID:
+        """The id of the user who asks; known as `account_id` is."""
+        return self._known_caller.user.id
+
+    async def count(self, action: str) -> None:
+        """Count something that the caller does.
+
+        Raises:
+            Unauthenticated: as `look_again`.
+            RateLimited: they, or their account, did it too often.
+        """
+        viewer = await self.viewer()
+        wait = await self.services.rate_limits.hit(action, viewer.account_id, viewer.id)
+        if wait is not None:
+            raise RateLimited(wait)
 
     @property
     def account_id(self) -> UUID:
         """The account of the caller; known once `viewer` was asked, as every root field's permission does."""
-        if self._account_id is None:
-            raise Unauthenticated
-        return self._account_id
+        return self._known_caller.user.account_id
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the caller's token ends, None for never; known as `account_id` is."""
+        return self._known_caller.expires_at
 
     @cached_property
     def loaders(self) -> "Loaders":
         """The batched reads of this context's account. They keep nothing: a socket's would grow stale."""
         return Loaders(self.services.database, self.account_id, self.services.now)
 
-    async def _read_viewer(self) -> UserRow:
-        user_id = self.identity().user_id
-        async with self.services.database.system_reading() as tx:
-            user = await system.find_user(tx, user_id)
-        if user is None or not user.may_sign_in:
-            raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")
-        return user
+    @property
+    def _known_caller(self) -> Caller:
+        if self._caller is None:
+            raise Unauthenticated
+        return self._caller
 
 
 Info = strawberry.Info[Context, None]

@@ -6,6 +6,7 @@ from typing import TypeVar
 import strawberry
 
 from db.enums import (
+    ApiKeyScope,
     Channel,
     ConfidenceTier,
     DeliveryKind,
@@ -48,6 +49,12 @@ _show(
     ADMIN="Manages users and policies, and does all that an engineer does.",
     ENGINEER="Creates, claims and releases handoffs, and is told of escalations.",
     VIEWER="Reads, and nothing else. Is never told of escalations.",
+)
+_show(
+    ApiKeyScope,
+    "What an API key may be used for, at most. The role of its user limits it further.",
+    INGEST="Feeding sessions in: `me`, `session`, and the mutations that start, change and resolve sessions.",
+    FULL="Whatever its user may do.",
 )
 _show(
     SessionStatus,

@@ -4,6 +4,7 @@ UNAUTHENTICATED   no valid token
 FORBIDDEN         the role does not allow it
 BAD_USER_INPUT    the document or an argument can be corrected; the message says how
 NOT_FOUND         nothing in the account has the id
+RATE_LIMITED      too many at once; `retryAfter` has the seconds to wait
 INTERNAL          anything unexpected; the log has the cause
 """
 
@@ -11,13 +12,16 @@ import logging
 import re
 
 from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from resolvers.errors import (
     BadInput,
     Forbidden,
     HandoffNotFound,
     NotFound,
+    RateLimited,
     Refusal,
     SessionNotFound,
     Unauthenticated,
@@ -30,13 +34,23 @@ _CODES: dict[type[Refusal], str] = {
     Forbidden: "FORBIDDEN",
     BadInput: "BAD_USER_INPUT",
     NotFound: "NOT_FOUND",
+    RateLimited: "RATE_LIMITED",
     HandoffNotFound: "NOT_FOUND",
     SessionNotFound: "NOT_FOUND",
 }
 
+#: What is wrong with a request before there is an operation, as Strawberry raises it on streams.
+_NO_OPERATION: dict[type[BaseException], str] = {
+    MissingQueryError: "Send a document.",
+    CannotGetOperationTypeError: "The document has no such operation.",
+    InvalidOperationTypeError: "A mutation cannot be made with GET.",
+}
+
 #: What graphql-core 3.3 and Strawberry append: names that nobody asked for, and values in Python's spelling.
 _APPENDED = re.compile(
-    r"(?: Did you mean |,? found: | Found: |(?:(?<!invalid value)(?<=value)|(?<=a DateTime)): ).*", re.DOTALL
+    r"(?: Did you mean |, but encountered error 'Exceeds |,? found: | Found: |"
+    r"(?:(?<!invalid value)(?<=value)|(?<=a DateTime)): ).*",
+    re.DOTALL,
 )
 
 
@@ -46,14 +60,27 @@ class PublicErrors(MaskErrors):
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         """Return the error for the client. An unexpected cause is logged here, and only here."""
         cause = _cause(error)
+        if isinstance(cause, RateLimited):
+            return _public(error, cause.message, code_of(cause), retryAfter=cause.retry_after_seconds)
         if isinstance(cause, Refusal):
-            return _public(error, cause.message, _CODES.get(type(cause), "BAD_USER_INPUT"))
+            return _public(error, cause.message, code_of(cause))
         if error.extensions and "code" in error.extensions:
             return _public(error, error.message, str(error.extensions["code"]))
         if cause is None:
             return _public(error, _without_hints(error.message), "BAD_USER_INPUT")
+        if type(cause) in _NO_OPERATION:
+            return _public(error, _NO_OPERATION[type(cause)], "BAD_USER_INPUT")
         log.error("unexpected error", exc_info=cause, extra={"path": error.path})
         return _public(error, "Something went wrong on the server. It was logged.", "INTERNAL")
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code that a client gets for an exception."""
+    cause = _cause(error) if isinstance(error, GraphQLError) else error
+    if isinstance(cause, Refusal):
+        return _CODES.get(type(cause), "BAD_USER_INPUT")
+    code = error.extensions.get("code") if isinstance(error, GraphQLError) and error.extensions else None
+    return str(code or "INTERNAL")
 
 
 def _cause(error: GraphQLError) -> BaseException | None:
@@ -70,7 +97,8 @@ def _without_hints(message: str) -> str:
     return said if said.endswith(".") else f"{said}."
 
 
-def _public(error: GraphQLError, message: str, code: str) -> GraphQLError:
+def _public(error: GraphQLError, message: str, code: str, **more: object) -> GraphQLError:
+    extensions = {"code": code, **more}
     return GraphQLError(
-        message, error.nodes, error.source, error.positions, error.path, extensions={"code": code}
+        message, error.nodes, error.source, error.positions, error.path, extensions=extensions
     )

@@ -6,7 +6,14 @@ from typing import Any
 import strawberry
 from strawberry import UNSET
 
-from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole, ReminderAudience
+from db.enums import (
+    ApiKeyScope,
+    ConfidenceTier,
+    HandoffIntent,
+    HandoffPriority,
+    MessageRole,
+    ReminderAudience,
+)
 from db.handoffs import QueueFilter as StoredFilter
 from resolvers.handoffs import NewHandoff
 from resolvers.inputs import MAX_LABEL, clean_text
@@ -153,6 +160,24 @@ class UpdateNotificationPreferencesInput:
             "quiet_reminders": self.quiet_reminders,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+@strawberry.input(description="An API key to be made.")
+class CreateApiKeyInput:
+    """Input of createApiKey."""
+
+    name: str = strawberry.field(description="What it is for; at most 200 characters.")
+    scope: ApiKeyScope = strawberry.field(description="What it may be used for, at most.")
+    user_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The user whom it signs in; null for you. An owner's needs an owner."
+    )
+
+
+@strawberry.input(description="An API key to be refused.")
+class RevokeApiKeyInput:
+    """Input of revokeApiKey."""
+
+    key_id: strawberry.ID = strawberry.field(description="The key.")
 
 
 @strawberry.input(description="A message of a session.")

@@ -10,6 +10,7 @@ from db.enums import HandoffState
 from resolvers import errors
 from resolvers.errors import Refusal
 from schema.context import Info
+from schema.types.api_keys import ApiKey
 from schema.types.handoffs import Handoff, Reach, Session, load_handoff
 from schema.types.people import User, load_user
 from schema.types.policies import AccountPolicy, NotificationPreferences
@@ -115,6 +116,26 @@ class UpdateNotificationPreferencesPayload:
     """Answer of updateNotificationPreferences."""
 
     preferences: NotificationPreferences = strawberry.field(description="The preferences as they are now.")
+
+
+@strawberry.type(description="The API key was made.")
+class CreateApiKeyPayload:
+    """Answer of createApiKey."""
+
+    api_key: ApiKey = strawberry.field(description="The key.")
+    token: str = strawberry.field(
+        description=(
+            "What the machine sends, as `Authorization: Bearer TOKEN` or in `connection_init`. It is shown "
+            "this once and kept nowhere: store it now."
+        )
+    )
+
+
+@strawberry.type(description="The API key is refused from now on.")
+class RevokeApiKeyPayload:
+    """Answer of revokeApiKey."""
+
+    api_key: ApiKey = strawberry.field(description="The key.")
 
 
 @strawberry.type(description="The session was started.")

@@ -6,21 +6,37 @@ import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission, PermissionExtension
 
+from db.users import UserRow
 from resolvers.errors import Forbidden
+from resolvers.identity import require_full
 from resolvers.permissions import ADMINS_ONLY, is_admin
 from schema.context import Context
 
 
-class IsSignedIn(BasePermission):
-    """Anyone of the account, viewers too. `viewer` refuses those who are not signed in."""
+class _Permission(BasePermission):
+    """What all permissions share: who is not signed in is refused, and an API key beyond its scope."""
+
+    def __init__(self, *, ingest: bool) -> None:
+        self._ingest = ingest
+
+    async def _viewer(self, info: strawberry.Info) -> UserRow:
+        """Ask who the caller is, as the database has them now; fields below know the account from then on."""
+        caller = await _context(info).caller()
+        if not self._ingest:
+            require_full(caller)
+        return caller.user
+
+
+class IsSignedIn(_Permission):
+    """Anyone of the account, viewers too."""
 
     async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ANN401
-        """Ask who the caller is, so that fields below know the account."""
-        await _context(info).viewer()
+        """Ask who the caller is."""
+        await self._viewer(info)
         return True
 
 
-class IsResponder(BasePermission):
+class IsResponder(_Permission):
     """Owners, admins and engineers."""
 
     message = str(Forbidden().message)
@@ -28,10 +44,10 @@ class IsResponder(BasePermission):
 
     async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ANN401
         """Ask for the role as the database has it now."""
-        return (await _context(info).viewer()).is_responder
+        return (await self._viewer(info)).is_responder
 
 
-class IsAdmin(BasePermission):
+class IsAdmin(_Permission):
     """Owners and admins."""
 
     message = ADMINS_ONLY
@@ -39,22 +55,25 @@ class IsAdmin(BasePermission):
 
     async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ANN401
         """Ask for the role as the database has it now."""
-        return is_admin(await _context(info).viewer())
+        return is_admin(await self._viewer(info))
 
 
-def signed_in() -> list[FieldExtension]:
-    """Return the extensions of a root field that everyone of the account may use."""
-    return [PermissionExtension([IsSignedIn()], use_directives=False)]
+def signed_in(*, ingest: bool = False) -> list[FieldExtension]:
+    """Return the extensions of a root field that everyone of the account may use.
+
+    `ingest`: also with an API key that may only feed sessions in.
+    """
+    return [PermissionExtension([IsSignedIn(ingest=ingest)], use_directives=False)]
 
 
-def responders() -> list[FieldExtension]:
-    """Return the extensions of a root field that only responders may use."""
-    return [PermissionExtension([IsResponder()], use_directives=False)]
+def responders(*, ingest: bool = False) -> list[FieldExtension]:
+    """Return the extensions of a root field that only responders may use; `ingest` as for `signed_in`."""
+    return [PermissionExtension([IsResponder(ingest=ingest)], use_directives=False)]
 
 
 def admins() -> list[FieldExtension]:
     """Return the extensions of a root field that only owners and admins may use."""
-    return [PermissionExtension([IsAdmin()], use_directives=False)]
+    return [PermissionExtension([IsAdmin(ingest=False)], use_directives=False)]
 
 
 def _context(info: strawberry.Info) -> Context:

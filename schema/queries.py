@@ -6,16 +6,18 @@ from uuid import UUID
 
 import strawberry
 
-from db import audit, handoffs, policies, sessions
+from db import api_keys, audit, handoffs, policies, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
 from resolvers import audience
-from resolvers.errors import BadInput, HandoffNotFound, NotFound, SessionNotFound
+from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
+from resolvers.inputs import clean_instant
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import read_id
 from schema.inputs import QueueFilter
 from schema.permissions import admins, signed_in
+from schema.types.api_keys import ApiKey
 from schema.types.conversation import SessionBranch
 from schema.types.handoffs import Delivery, Handoff, Session
 from schema.types.node import TIME_KEY, After, First, Node, created
@@ -40,14 +42,14 @@ class Query:
             raise NotFound
         return found
 
-    @strawberry.field(description="The signed-in user.", extensions=signed_in())
+    @strawberry.field(description="The signed-in user.", extensions=signed_in(ingest=True))
     async def me(self, info: Info) -> User:
         """Return the caller."""
         return User.from_row(await info.context.viewer())
 
     @strawberry.field(
         description="A session of your account. Unknown or foreign: null and NOT_FOUND.",
-        extensions=signed_in(),
+        extensions=signed_in(ingest=True),
     )
     async def session(self, info: Info, id: Id) -> Session | None:  # noqa: A002 (the contract's name)
         """Load a session."""
@@ -151,6 +153,23 @@ class Query:
         return [AudienceMember.from_found(member) for member in found]
 
     @strawberry.field(
+        description="The API keys of your account, newest first, revoked ones too. For owners and admins.",
+        extensions=admins(),
+    )
+    async def api_keys(self, info: Info, first: First = 20, after: After = None) -> Connection[ApiKey]:
+        """Read a page of keys."""
+        page = read_page(first, after, TIME_KEY)
+        database, account_id = info.context.services.database, info.context.account_id
+
+        async def count() -> int:
+            async with database.reading(account_id) as tx:
+                return await api_keys.count(tx)
+
+        async with database.reading(account_id) as tx:
+            rows = await api_keys.page(tx, page)
+        return connect(rows, page, node=ApiKey.from_row, key=created, count=count)
+
+    @strawberry.field(
         description="What became of the escalations made since then. For owners and admins.",
         extensions=admins(),
     )
@@ -161,8 +180,7 @@ class Query:
     ) -> DeliveryAudit:
         """Audit the deliveries."""
         context = info.context
-        if since.tzinfo is None:
-            raise BadInput("since needs a time zone, like 2026-01-31T09:30:00Z.")
+        since = clean_instant("since", since)
         async with context.services.database.reading(context.account_id) as tx:
             return DeliveryAudit.from_found(await audit.audit(tx, since=since, now=context.now))
 

@@ -173,8 +173,8 @@ async def _follow(
                     yield Heard(event, 0)
             while True:
                 heard = await subscriber.next(within=context.services.recheck_seconds)
-                viewer = await context.viewer()
-                if began_as_responder and not viewer.is_responder:
+                caller = await context.look_again()
+                if began_as_responder and not caller.user.is_responder:
                     raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
                 if heard is not None:
                     yield heard
@@ -187,6 +187,7 @@ async def _missed(info: Info, subscriber: Subscriber, after: str | None) -> Asyn
     joined_at = subscriber.position or 0
     position = joined_at if after is None else _read_cursor(after, latest=joined_at)
     while position < joined_at:
+        await info.context.look_again()
         async with info.context.services.database.reading(info.context.account_id) as tx:
             page = await events.after(tx, position, limit=min(_PAGE, joined_at - position))
         for event in page:

@@ -2,17 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 
 from schema.build import build_schema
 from server import health
-from server.endpoint import Endpoint
+from server.endpoint import EXPLORER, Endpoint
 from server.link_pages import LinkPages
+from server.login_pages import LoginPages
 from server.metrics import Metrics
 from server.process import Node, make_links
 from server.worker import working
@@ -30,7 +35,12 @@ def make_app(node: Node) -> Starlette:
     """Make the application of a node, which it starts and stops."""
     settings = node.settings
     graphql = Endpoint(
-        build_schema(), node.services, ide=settings.demo, allowed_origins=settings.allowed_origins
+        build_schema(node.services.documents),
+        node.services,
+        is_open=settings.demo,
+        allowed_origins=settings.allowed_origins,
+        ending=node.ending,
+        most_sockets=settings.sockets_per_user,
     )
 
     @asynccontextmanager
@@ -41,17 +51,37 @@ def make_app(node: Node) -> Starlette:
                 await stack.enter_async_context(working(settings, node.database, node.wakeups))
             yield
 
+    explorer = [Mount("/explorer", StaticFiles(directory=EXPLORER))] if settings.demo else []
     routes = [
+        *explorer,
         Route("/", _to_graphql),
         Route("/graphql", graphql),
         WebSocketRoute("/graphql", graphql),
         Route("/handoffs/{handoff_id:uuid}", _handoff_page),
         *LinkPages(node.database, make_links(settings)).routes(),
+        *_login_routes(node),
         Route("/metrics", Metrics(node).respond),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready(node.database, node.wakeups)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=_cross_origin(settings.allowed_origins))
+
+
+def _cross_origin(origins: list[str]) -> list[Middleware]:
+    """Let pages of these origins ask with a token; cookies are never used. None: nobody's but our own."""
+    if not origins:
+        return []
+    headers = ["authorization", "content-type", "graphql-require-preflight"]
+    methods = ["GET", "POST"]
+    return [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)]
+
+
+def _login_routes(node: Node) -> list[Route]:
+    """Return the routes of the login by mail; none where an identity provider signs people in."""
+    if node.login_mails is None:
+        return []
+    valid_for = timedelta(hours=node.settings.login_hours)
+    return LoginPages(node.database, node.login_mails, node.tokens, valid_for=valid_for).routes()
 
 
 async def _to_graphql(_: Request) -> Response:

@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
-from db import migrate, system, users
-from db.enums import Role
+from db import api_keys, migrate, system, users
+from db.api_keys import ApiKeyRow
+from db.enums import ApiKeyScope, Role
 from db.session import Database, new_id
 from db.users import UserRow
 from resolvers import admin
+from resolvers import api_keys as keys
 from resolvers.errors import NotFound
 from schema.context import utc_now
 from server.auth import Tokens
@@ -19,7 +21,7 @@ from server.settings import Settings
 
 async def migrate_database(settings: Settings) -> str:
     """Bring the database to the newest tables, and say from where to where."""
-    async with _database(settings) as database, database.system() as tx:
+    async with _database(settings) as database, database.owning() as tx:
         before = await migrate.current_revision(tx)
         await migrate.upgrade(tx)
     newest = migrate.newest_revision()
@@ -93,6 +95,53 @@ async def deactivate_user(settings: Settings, email: str) -> str:
         async with database.transaction(user.account_id) as tx:
             changed = await admin.deactivate_user(tx, user, now=utc_now())
     return f"Deactivated {user.email}." if changed else f"{user.email} was inactive already."
+
+
+async def sign_out_user(settings: Settings, email: str) -> str:
+    """Refuse every token of the user with this address, and say so."""
+    async with _database(settings) as database:
+        user = await _find(database, email)
+        async with database.transaction(user.account_id) as tx:
+            await admin.sign_out(tx, user, now=utc_now())
+    return f"Signed {user.email} out everywhere."
+
+
+async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope) -> str:
+    """Make an API key of the user with this address, and return its token."""
+    async with _database(settings) as database:
+        user = await _find(database, email)
+        async with database.transaction(user.account_id) as tx:
+            made = await keys.create(tx, user, name, scope, actor_id=None, now=utc_now())
+    return made.token
+
+
+async def list_keys(settings: Settings, account: str) -> list[str]:
+    """Return a line for each API key of the account with this name."""
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        async with database.reading(account_id) as tx:
+            found = await api_keys.all_of_account(tx)
+            people = await users.by_ids(tx, [key.user_id for key in found])
+    return [_line(key, people[key.user_id]) for key in found]
+
+
+async def revoke_key(settings: Settings, key_id: UUID) -> str:
+    """Refuse the API key with this id, and say so."""
+    async with _database(settings) as database:
+        async with database.system_reading() as system_tx:
+            found = await system.find_api_key(system_tx, key_id)
+        if found is None:
+            raise NotFound(f"No API key has the id {key_id}.")
+        async with database.transaction(found.key.account_id) as tx:
+            await keys.revoke(tx, key_id, actor_id=None, now=utc_now())
+    is_old = found.key.revoked_at is not None
+    return f"“{found.key.name}” was revoked already." if is_old else f"Revoked “{found.key.name}”."
+
+
+def _line(key: ApiKeyRow, user: UserRow) -> str:
+    state = "active" if key.revoked_at is None else "revoked"
+    used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%dT%H:%MZ}"
+    return f"{key.id}\t{key.scope}\t{state}\t{used}\t{user.email}\t{key.name}"
 
 
 @asynccontextmanager

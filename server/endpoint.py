@@ -1,81 +1,254 @@
-"""/graphql: GraphQL over HTTP and over WebSocket (graphql-transport-ws)."""
+"""/graphql: GraphQL over HTTP, over WebSocket (graphql-transport-ws), and over events (graphql-sse)."""
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
 
 import orjson
 import strawberry
-from cross_web import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.http.streaming import SSETransport
+from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.execution import ExecutionResult, PreExecutionError, SubscriptionExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
-from resolvers.errors import Unauthenticated
+from resolvers.errors import RateLimited, Unauthenticated
 from schema.context import Context, Services
+from schema.documents import find_document, is_subscription
 from server.auth import bearer
-from server.sockets import SocketHandler
+from server.events import EventStream
+from server.http_rules import BoundedRequest, check_request, label, refuse
+from server.sockets import SocketAdapter, SocketHandler
 
+EXPLORER = Path(__file__).parent / "explorer"
+EXPLORER_HEADERS = {
+    # GraphiQL sets styles on elements and, in its editor, runs workers from blobs.
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; worker-src 'self' blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_SOCKET_WAIT_SECONDS = 60
 _INIT_TIMEOUT = timedelta(seconds=10)
+
+
+class CheckedRequest(StarletteRequestAdapter):
+    """A request whose media type `check_request` has read, which Strawberry reads by the letter (0.341.2)."""
+
+    @property
+    def content_type(self) -> str:
+        """What every body is."""
+        return "application/json"
 
 
 class Endpoint(GraphQL[Context, None]):
     """The view. Its context carries the token; whom it names is asked when a field needs to know."""
 
+    request_adapter_class = CheckedRequest
     graphql_transport_ws_handler_class = SocketHandler
+    websocket_adapter_class = SocketAdapter
 
     def __init__(
-        self, schema: strawberry.Schema, services: Services, *, ide: bool, allowed_origins: list[str]
+        self,
+        schema: strawberry.Schema,
+        services: Services,
+        *,
+        is_open: bool,
+        allowed_origins: list[str],
+        ending: asyncio.Event,
+        most_sockets: int,
     ) -> None:
+        """Make the view.
+
+        Args:
+            schema: What is asked.
+            services: What the process has one of.
+            is_open: Whether who is not signed in may explore.
+            allowed_origins: Other origins whose pages may open a socket.
+            ending: Set when the server begins to stop.
+            most_sockets: How many one user may hold open on this node.
+        """
         super().__init__(
             schema,
-            graphql_ide="graphiql" if ide else None,
-            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            graphql_ide="graphiql" if is_open else None,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL],
             connection_init_wait_timeout=_INIT_TIMEOUT,
+            max_subscriptions_per_connection=None,  # counted by the handler
             allowed_origins=allowed_origins,
         )
         self._services = services
+        self._is_open = is_open
+        self._ending = ending
+        self._most_sockets = most_sockets
+        self._sockets: Counter[UUID] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; what GraphQL cannot answer is JSON as well."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = BoundedRequest(scope, receive)
+        request.state.is_request_error, request.state.retry_after = False, 0
         try:
+            check_request(request)
             response = await self.run(request)
         except HTTPException as error:
-            body = {"errors": [{"message": error.reason, "extensions": {"code": "BAD_USER_INPUT"}}]}
-            response = JSONResponse(body, status_code=error.status_code)
+            response = refuse(error)
+        except ClientDisconnect:
+            return
+        response = label(request, response, is_request_error=request.state.is_request_error)
         await response(scope, receive, send)
+
+    async def render_graphql_ide(self, request: Request) -> Response:
+        """Answer the explorer's page, which loads nothing from elsewhere."""
+        return FileResponse(EXPLORER / "index.html", headers=EXPLORER_HEADERS)
+
+    async def parse_http_body(
+        self, request: AsyncHTTPRequestAdapter
+    ) -> GraphQLRequestData | list[GraphQLRequestData]:
+        """Read the request; one that is no object is refused."""
+        data = await super().parse_http_body(request)
+        if isinstance(data, list):
+            raise HTTPException(400, "Send one operation at a time.")
+        if not isinstance(data.operation_name, str | None):
+            raise HTTPException(400, "operationName must be a string or null.")
+        data.query = find_document(self._services.documents, data.query, data.extensions)
+        if data.protocol == "http" and is_subscription(data.query, data.operation_name):
+            raise HTTPException(400, "Subscribe over a WebSocket, or with Accept: text/event-stream.")
+        return data
+
+    async def execute_operation(
+        self,
+        request: Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        request_data: GraphQLRequestData | list[GraphQLRequestData],
+        context: Context,
+        root_value: None,
+        sub_response: Response,
+    ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
+        """Execute; outside demo mode only for somebody who is known, introspection included."""
+        if isinstance(request_data, GraphQLRequestData) and request_data.protocol == "sse":
+            await _admit(request, context)
+        elif not self._is_open:
+            try:
+                await context.viewer()
+            except Unauthenticated as refusal:
+                extensions = {"code": "UNAUTHENTICATED"}
+                errors = [GraphQLError(refusal.message, extensions=extensions)]
+                return PreExecutionError(data=None, errors=errors)
+        result = await super().execute_operation(
+            request, request_adapter, request_data, context, root_value, sub_response
+        )
+        if isinstance(result, SubscriptionExecutionResult):
+            request.state.results = result
+        return result
+
+    async def create_streaming_response(
+        self,
+        request: Request | WebSocket,
+        stream: Callable[[], AsyncIterator[str]],
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """Answer with the results as events, in place of Strawberry's stream of them."""
+        return EventStream(self._events_of(cast("Request", request)), self._ending)
+
+    async def _events_of(self, request: Request) -> AsyncGenerator[str, None]:
+        transport = SSETransport()
+        results = cast("AsyncGenerator[ExecutionResult, None]", request.state.results)
+        async with aclosing(results):
+            async for result in results:
+                yield transport.encode_next(await self.process_result(request, result), self.encode_json)
+        yield transport.encode_complete()
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        """Make the body of an answer. A request that was never executed has no `data`."""
+        body = await super().process_result(request, result)
+        if result.data is None and not any(error.path for error in result.errors or ()):
+            request.state.is_request_error = True
+            del body["data"]
+        waits = [(error.extensions or {}).get("retryAfter", 0) for error in result.errors or ()]
+        request.state.retry_after = max(waits, default=0)
+        return body
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         """Make the context of a request or a socket."""
         is_socket = isinstance(request, WebSocket)
         token = None if is_socket else bearer(request.headers.get("authorization"))
-        return Context(self._services, token=token, is_socket=is_socket)
+        address = None if request.client is None else request.client.host
+        return Context(self._services, token=token, is_socket=is_socket, address=address)
 
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
-        """Accept a socket whose `connection_init` payload holds a valid token, else close it with 4403."""
+        """Accept a socket whose `connection_init` payload holds a valid token, else close it with 4403.
+
+        Raises:
+            RateLimited: its user opens too many; the socket is closed with 4429.
+        """
         context.token = _token_of(context.connection_params)
         try:
-            await context.viewer()
+            await context.count("connect")
         except Unauthenticated:
             raise ConnectionRejectionError from None
+        self._hold_socket(context)
         without_payload: UnsetType = UNSET
         return without_payload
 
+    def _hold_socket(self, context: Context) -> None:
+        """Count an open socket of the caller on this node, until it ends.
+
+        Raises:
+            RateLimited: they hold as many as they may.
+        """
+        user_id = context.known_user_id
+        if self._sockets[user_id] >= self._most_sockets:
+            raise RateLimited(_SOCKET_WAIT_SECONDS)
+        self._sockets[user_id] += 1
+
+        def let_go() -> None:
+            self._sockets[user_id] -= 1
+            if not self._sockets[user_id]:
+                del self._sockets[user_id]
+
+        context.on_close = let_go
+
     def decode_json(self, data: str | bytes) -> object:
-        """Read JSON. What is no JSON raises a JSONDecodeError, deep nesting and bad UTF-8 as well."""
-        return orjson.loads(data)
+        """Read a JSON object. Anything else raises a JSONDecodeError, deep nesting and bad UTF-8 as well."""
+        value: object = orjson.loads(data)
+        if not isinstance(value, dict):
+            raise orjson.JSONDecodeError("not an object", "", 0)
+        return value
 
     def encode_json(self, data: object) -> str:
         """Write JSON as text: bytes would become binary frames, which clients refuse."""
         return orjson.dumps(data).decode()
+
+
+async def _admit(request: Request, context: Context) -> None:
+    """Let a stream of events begin under the rules of a socket.
+
+    Raises:
+        HTTPException: 401 without a valid token, 429 where its user opens too many.
+    """
+    try:
+        await context.count("connect")
+    except Unauthenticated as refusal:
+        raise HTTPException(401, refusal.message) from None
+    except RateLimited as refusal:
+        request.state.retry_after = refusal.retry_after_seconds
+        raise HTTPException(429, refusal.message) from None
 
 
 def _token_of(params: dict[str, Any] | None) -> str | None:

@@ -40,7 +40,7 @@ def ready(database: Database, wakeups: Wakeups) -> Respond:
 
 async def _check_database(database: Database) -> tuple[str, str]:
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS), database.system_reading() as tx:
+        async with asyncio.timeout(_ANSWER_SECONDS), database.owning() as tx:
             revision = await migrate.current_revision(tx)
     except Exception:
         log.warning("database not ready", exc_info=True)

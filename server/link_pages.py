@@ -18,7 +18,7 @@ _PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
 )
 #: A link is a credential: no cache keeps its page, no other site learns its address.
-_HEADERS = {
+PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'",
@@ -63,7 +63,7 @@ class LinkPages:
     async def _claim_page(self, link: ClaimLink, *, refusal: Refusal | None) -> Response:
         async with self._database.reading(link.account_id) as tx:
             linked = await resolver.look(tx, link.recipient_id, link.handoff_id, link.delivery_id)
-        return _page(
+        return show_page(
             "claim",
             status_code=200 if refusal is None else 403 if isinstance(refusal, Forbidden) else 409,
             title="Claim a handoff",
@@ -75,14 +75,14 @@ class LinkPages:
 
     async def _show_quiet(self, request: Request) -> Response:
         self._links.read_quiet(request.path_params["token"])
-        return _page("quiet", title="Stop reminders?", is_done=False)
+        return show_page("quiet", title="Stop reminders?", is_done=False)
 
     async def _quiet(self, request: Request) -> Response:
         """Turn reminders off; mail programs post here themselves (RFC 8058)."""
         account_id, user_id = self._links.read_quiet(request.path_params["token"])
         async with self._database.transaction(account_id) as tx:
             await resolver.quiet_reminders(tx, user_id, now=utc_now())
-        return _page("quiet", title="Reminders are off", is_done=True)
+        return show_page("quiet", title="Reminders are off", is_done=True)
 
 
 def _with_sorry(respond: Respond) -> Respond:
@@ -93,16 +93,17 @@ def _with_sorry(respond: Respond) -> Respond:
             return await respond(request)
         except LinkExpired:
             message = "Links in mails are valid for a few days. Sign in to see what became of the handoff."
-            return _page("sorry", status_code=410, title="This link has expired", message=message)
+            return show_page("sorry", status_code=410, title="This link has expired", message=message)
         except LinkInvalid:
             message = "Open the whole link from the mail, or sign in."
-            return _page("sorry", status_code=404, title="This link is not valid", message=message)
+            return show_page("sorry", status_code=404, title="This link is not valid", message=message)
         except Refusal as refusal:
-            return _page("sorry", status_code=403, title="This is not possible", message=refusal.message)
+            return show_page("sorry", status_code=403, title="This is not possible", message=refusal.message)
 
     return answer
 
 
-def _page(name: str, *, status_code: int = 200, **values: object) -> Response:
+def show_page(name: str, *, status_code: int = 200, **values: object) -> Response:
+    """Answer a page of `server/pages`."""
     html = _PAGES.get_template(f"{name}.html.j2").render(values)
-    return HTMLResponse(html, status_code=status_code, headers=_HEADERS)
+    return HTMLResponse(html, status_code=status_code, headers=PAGE_HEADERS)

@@ -63,6 +63,10 @@ class Links:
         claims = {"sub": str(user_id), "account": str(account_id)}
         return f"{self._base}/quiet/{self._sign(claims, _QUIET, now + _QUIET_FOR)}"
 
+    def login(self, secret: str) -> str:
+        """Return the address under which a person signs in. The secret is kept, hashed, in the database."""
+        return f"{self._base}/login/{secret}"
+
     def read_claim(self, token: str) -> ClaimLink:
         """Return what a claim link stands for.
 

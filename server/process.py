@@ -1,10 +1,13 @@
 """What one process is made of, started and stopped in order."""
 
+import asyncio
 import platform
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind
@@ -17,10 +20,16 @@ from notify.outbox import MailSettings, Outbox
 from notify.presence import Presence
 from notify.receipts import Receipts
 from notify.smtp import Mailer, MailServer
+from resolvers.refusals import RefusalLog
 from schema.context import Services, utc_now
-from server.auth import Tokens
+from schema.documents import read_manifest
+from server.auth import Identify, Tokens
+from server.jwks import KeySet, ProviderTokens
+from server.key_uses import KeyUses
 from server.links import ClaimLink, Links
+from server.login_mails import LoginMails
 from server.mail_sink import MailSink
+from server.rate_limits import RateLimits
 from server.settings import Settings, SettingsError
 
 
@@ -76,10 +85,19 @@ def make_outbox(settings: Settings, database: Database, mail_server: MailServer)
     Raises:
         SettingsError: the sender or the DKIM key cannot be used.
     """
-    sign = read_signer(settings)
-    mailers = [Mailer(mail_server, sign=sign) for _ in range(settings.mail_connections)]
+    mailers = make_mailers(settings, mail_server, settings.mail_connections)
     mail = MailSettings(sender=settings.mail_from, links=_MailLinks(make_links(settings)))
     return Outbox(database, mailers, mail, utc_now)
+
+
+def make_mailers(settings: Settings, mail_server: MailServer, count: int) -> list[Mailer]:
+    """Make that many connections to a mail server, without connecting.
+
+    Raises:
+        SettingsError: the sender or the DKIM key cannot be used.
+    """
+    sign = read_signer(settings)
+    return [Mailer(mail_server, sign=sign) for _ in range(count)]
 
 
 def read_signer(settings: Settings) -> Sign | None:
@@ -137,19 +155,30 @@ class Node:
             SettingsError: a URL cannot be used.
         """
         self.settings = settings
+        self.ending = asyncio.Event()  #: set when the server begins to stop
         self.database = open_database(settings)
         self.wakeups = open_wakeups(settings)
         self.feed = Feed(self.database, self.wakeups)
         name = f"{platform.node()}-{secrets.token_hex(2)}"
         self.presence = Presence(self.database, new_id(), name, utc_now)
         self.receipts = Receipts(self.database, utc_now)
+        self.refusals = RefusalLog(self.database)
+        self.rate_limits = _make_rate_limits(settings)
+        self.key_uses = KeyUses(self.database, utc_now)
+        self.tokens = Tokens(settings.secret.get_secret_value())
+        self.provider_keys, provider = _make_provider(settings)
+        #: None where an identity provider signs people in.
+        self.login_mails = None if settings.jwks else _make_login_mails(settings, self.database)
         self.database.on_commit.append(self.wakeups.announce)
         self.services = Services(
             database=self.database,
             feed=self.feed,
             presence=self.presence,
             receipts=self.receipts,
-            read_token=Tokens(settings.secret.get_secret_value()).read,
+            identify=Identify(self.database, self.tokens, provider, self.key_uses),
+            rate_limits=self.rate_limits,
+            refusals=self.refusals,
+            documents=_read_documents(settings),
             push_grace=settings.grace,
         )
 
@@ -158,7 +187,70 @@ class Node:
         """Run the parts while the block runs. A database or broker that is away is waited for."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.dispose)
-            for part in (self.wakeups, self.presence, self.receipts, self.feed):
+            stack.push_async_callback(self.rate_limits.stop)
+            for part in (self.wakeups, self.presence, self.receipts, self.key_uses, self.refusals, self.feed):
                 await part.start()
                 stack.push_async_callback(part.stop)
+            if self.provider_keys is not None:
+                await self.provider_keys.start()
+                stack.push_async_callback(self.provider_keys.stop)
+            if self.login_mails is not None:
+                await self.login_mails.start(_mailer_opener(self.settings, stack))
+                stack.push_async_callback(self.login_mails.stop)
             yield
+
+
+def _read_documents(settings: Settings) -> dict[str, str] | None:
+    """Read the documents that are answered, None for any.
+
+    Raises:
+        SettingsError: the manifest cannot be read.
+    """
+    if settings.documents is None:
+        return None
+    try:
+        return read_manifest(settings.documents.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"HANDOFF_DOCUMENTS: the file cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise SettingsError(
+            "HANDOFF_DOCUMENTS: the file holds no manifest: a JSON object of documents by hash."
+        ) from None
+
+
+def _make_rate_limits(settings: Settings) -> RateLimits:
+    try:
+        return RateLimits(
+            settings.broadcast_url.get_secret_value(),
+            {"mutation": settings.mutation_limit, "connect": settings.connect_limit},
+            account_factor=settings.account_limit_factor,
+        )
+    except ValueError:
+        raise SettingsError(
+            "HANDOFF_MUTATION_LIMIT and HANDOFF_CONNECT_LIMIT must be like 50/second;600/minute."
+        ) from None
+
+
+def _make_provider(settings: Settings) -> tuple[KeySet | None, ProviderTokens | None]:
+    """Make what reads the identity provider's keys and tokens; nothing where none is configured.
+
+    Raises:
+        SettingsError: its keys are to be in a file that is not there.
+    """
+    if not settings.jwks:
+        return None, None
+    if not settings.jwks.startswith(("https://", "http://")) and not Path(settings.jwks).is_file():
+        raise SettingsError("HANDOFF_JWKS: there is no such file.")
+    keys = KeySet(settings.jwks, settings.jwks_cache)
+    return keys, ProviderTokens(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+
+
+def _mailer_opener(settings: Settings, stack: AsyncExitStack) -> Callable[[], Mailer]:
+    """Return what makes a connection to the mail server; the first call finds, or starts, the server."""
+    mail_server = cache(lambda: open_mail_server(settings, stack))
+    return lambda: make_mailers(settings, mail_server(), 1)[0]
+
+
+def _make_login_mails(settings: Settings, database: Database) -> LoginMails:
+    links = make_links(settings)
+    return LoginMails(database, sender=settings.mail_from, link_of=links.login, now=utc_now)

@@ -1,11 +1,13 @@
 """Runs the API under uvicorn; in demo mode, prepares the database before and says what to do next."""
 
 import asyncio
+import socket
 import sys
 from contextlib import AsyncExitStack
 
 import click
 import uvicorn
+from starlette.applications import Starlette
 
 from schema.context import utc_now
 from server import commands
@@ -18,28 +20,43 @@ _LARGEST_FRAME = 1024 * 1024  # bytes; a mutation with 500 messages fits
 _DRAIN_SECONDS = 10
 
 
+class Server(uvicorn.Server):
+    """uvicorn as this service needs it."""
+
+    def __init__(self, app: Starlette, node: Node) -> None:
+        """Configure it for the application of a node."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=node.settings.host,
+                port=node.settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws_max_size=_LARGEST_FRAME,
+                ws_per_message_deflate=False,  # 40 KB a socket, for messages of 1 KB
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+            )
+        )
+        self._ending = node.ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would last for ever, then wait for the rest. uvicorn itself closes the WebSockets."""
+        self._ending.set()
+        await super().shutdown(sockets)
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         SettingsError: a setting cannot be used, or the port is taken.
     """
-    app = make_app(Node(settings))
+    node = Node(settings)
+    server = Server(make_app(node), node)
     await _check(settings)
     if settings.demo:
         await _prepare_demo(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws_max_size=_LARGEST_FRAME,
-        ws_per_message_deflate=False,  # 40 KB a socket, for messages of 1 KB
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    server = uvicorn.Server(config)
     await server.serve()
     if not server.started:
         sys.exit(1)
@@ -47,7 +64,7 @@ async def serve(settings: Settings) -> None:
 
 async def _check(settings: Settings) -> None:
     """Try what uvicorn would only find out after the welcome, and tell with a traceback."""
-    if settings.worker == "on":
+    if settings.worker == "on" or not settings.jwks:
         async with AsyncExitStack() as stack:
             open_mail_server(settings, stack)
             read_signer(settings)

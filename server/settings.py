@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -69,6 +70,30 @@ class Settings(BaseSettings):
     token_hours: float = Field(
         12, gt=0, le=24 * 366, description="How long a token of `handoff token` is valid."
     )
+    login_hours: float = Field(
+        8, gt=0, le=24 * 366, description="How long the token of a login by mail is valid."
+    )
+    jwks: str = Field(
+        "",
+        description="The identity provider's keys: the https:// URL of its JWKS document, or a file. Empty: "
+        "people sign in by a link in a mail.",
+    )
+    jwt_issuer: str = Field("", description="The `iss` of the identity provider's tokens, to the letter.")
+    jwt_audience: str = Field("", description="The `aud` that its tokens for this service have.")
+    jwks_cache: Path = Field(
+        Path("var/jwks.json"), description="Where the provider's keys are kept, for starts while it is away."
+    )
+    documents: Path | None = Field(
+        None, description="A manifest of the only documents that are answered, as @graphql-codegen writes it."
+    )
+    mutation_limit: str = Field(
+        "50/second;600/minute", description="How many mutations one user may make, with a burst."
+    )
+    sockets_per_user: int = Field(5000, ge=1, description="Sockets that one user may hold open on one node.")
+    connect_limit: str = Field("10000/minute", description="How many sockets and streams one user may open.")
+    account_limit_factor: int = Field(
+        20, ge=1, description="How many times as much all users of an account may do together."
+    )
     claim_link_hours: float = Field(
         72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
     )
@@ -80,6 +105,15 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("jwks")
+    @classmethod
+    def _not_forgeable(cls, value: str) -> str:
+        """Refuse keys that come over the network unprotected: whoever changes them signs in as anybody."""
+        address = urlsplit(value)
+        if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("must begin with https:// (http:// is for this machine alone), or name a file")
+        return value
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -125,6 +159,11 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(error)) from None
         except (OSError, UnicodeDecodeError):
             raise SettingsError(f"{_ENV_FILE} cannot be read as UTF-8 text.") from None
+        if settings.jwks and not (settings.jwt_issuer and settings.jwt_audience):
+            raise SettingsError(
+                "HANDOFF_JWKS needs HANDOFF_JWT_ISSUER and HANDOFF_JWT_AUDIENCE: without them a token that "
+                "the provider signed for another service would sign in here."
+            )
         if not settings.secret.get_secret_value() and settings.demo:
             return settings.model_copy(update={"secret": SecretStr(_write_secret())})
         if len(settings.secret.get_secret_value().encode()) < _SHORTEST_SECRET:

@@ -8,12 +8,18 @@ would swallow a mail.
 """
 
 import asyncio
+import logging
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from graphql import GraphQLError
+from starlette.websockets import WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
@@ -23,20 +29,62 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     Message,
     PingMessage,
     PongMessage,
+    SubscribeMessage,
 )
 
 from db.deliveries import Push
+from resolvers.errors import RateLimited
 from schema.context import Context
+from schema.documents import find_document
 from schema.receipts import collect_receipts
+from server.frames import close_reason, fault_of
 
+log = logging.getLogger(__name__)
+
+#: A client that does not take a message for so long is cut off.
+SEND_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
 #: Pings that may wait for their pong. A client that never answers costs no more than this.
 _MOST_UNANSWERED = 256
+#: Operations that one socket may have open.
+MOST_OPERATIONS = 100
+
+
+class ClientStuck(WebSocketDisconnected):
+    """The client reads nothing, and so would never notice that it is told goodbye."""
+
+
+class SocketAdapter(ASGIWebSocketAdapter):
+    """Sends within a time, so that a client that reads nothing costs nobody else anything."""
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        """Send a message.
+
+        Raises:
+            WebSocketDisconnected: the client has gone.
+            ClientStuck: it has not taken the message in time.
+        """
+        if self.ws.application_state == WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnected  # closed by us, while an operation had more to say
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await super().send_json(message)
+        except TimeoutError:
+            raise ClientStuck from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket, with as much of the reason as fits; one that is closed already stays so."""
+        with suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await super().close(code, close_reason(reason))
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket: closes when its token expires, and outlives a mistake in one of its operations."""
 
     _expiry: asyncio.Task[None] | None = None
+    _serving: asyncio.Task[Any] | None = None
+    _is_cut_off = False
     _asked: dict[asyncio.Task[object] | None, list[Push]]
     _unanswered: OrderedDict[str, Push]
 
@@ -45,11 +93,40 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         self._asked = {}
         self._unanswered = OrderedDict()
 
+    async def handle_message(self, message: Message) -> None:
+        """Act on a message, or close the socket with 4400 for one that the protocol does not know."""
+        fault = fault_of(message)
+        if fault is not None:
+            await self.handle_invalid_message(fault)
+        else:
+            await super().handle_message(message)
+
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         """Answer `connection_init`, and watch the token from then on."""
-        await super().handle_connection_init(message)
-        if self.connection_acknowledged and self._expiry is None:
-            self._expiry = asyncio.create_task(self._close_at_expiry())
+        try:
+            await super().handle_connection_init(message)
+        except WebSocketDisconnected:
+            raise
+        except RateLimited as refusal:
+            await self.websocket.close(code=4429, reason=refusal.message)
+        except Exception:
+            log.exception("socket not accepted")
+            await self.websocket.close(code=4500, reason="Something went wrong on the server")
+        if self.connection_acknowledged and self._expiry is None and self.context.expires_at is not None:
+            self._expiry = asyncio.create_task(self._close_at(self.context.expires_at))
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Begin an operation, unless the socket has too many."""
+        is_new = self.connection_acknowledged and message["id"] not in self.operations
+        if is_new and len(self.operations) >= MOST_OPERATIONS:
+            said = f"A socket can have {MOST_OPERATIONS} operations open. End one, or open another socket."
+            error = GraphQLError(said, extensions={"code": "RATE_LIMITED"})
+            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+        else:
+            payload = message["payload"]
+            documents = self.context.services.documents
+            payload["query"] = find_document(documents, payload["query"], payload.get("extensions"))
+            await super().handle_subscribe(message)
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """Run an operation in its task, and collect the receipts that it asks for."""
@@ -60,9 +137,27 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         finally:
             del self._asked[task]
 
+    async def handle_task_exception(self, error: Exception) -> None:
+        """Log a fault of an operation's task; that its client has gone is none."""
+        if not isinstance(error, WebSocketDisconnected):
+            await super().handle_task_exception(error)
+
+    async def handle(self) -> None:
+        """Serve the socket until either side ends it."""
+        self._serving = asyncio.current_task()
+        try:
+            await super().handle()
+        except asyncio.CancelledError:
+            if not self._is_cut_off:
+                raise
+
     async def send_message(self, message: Message) -> None:
         """Send a message; after an event, ask for the receipts that came with it."""
-        await super().send_message(message)
+        try:
+            await super().send_message(message)
+        except ClientStuck:
+            self._cut_off()
+            raise
         if message["type"] == "next":
             await self._ask_receipts()
 
@@ -85,7 +180,16 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """End every operation of the socket."""
         if self._expiry is not None:
             self._expiry.cancel()
+        if self.context.on_close is not None:
+            self.context.on_close()
         await super().shutdown()
+
+    def _cut_off(self) -> None:
+        """End the socket of a stuck client: the loop that waits for its next message would wait for ever."""
+        if self._serving is not None and not self._is_cut_off:
+            self._is_cut_off = True
+            log.warning("client cut off: it reads nothing")
+            self._serving.cancel()
 
     async def _ask_receipts(self) -> None:
         asked = self._asked.get(asyncio.current_task(), [])
@@ -98,9 +202,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 self._unanswered.popitem(last=False)
             await super().send_message({"type": "ping", "payload": {"receipt": token}})
 
-    async def _close_at_expiry(self) -> None:
-        context = self.context
-        left = context.identity().expires_at - context.now
+    async def _close_at(self, expires_at: datetime) -> None:
+        left = expires_at - self.context.now
         await asyncio.sleep(max(0.0, left.total_seconds()))
         with suppress(Exception):  # the client may have gone at this moment
             await self.websocket.close(code=4403, reason="Your token has expired")

@@ -87,6 +87,12 @@ class Answer:
         """The code of each error."""
         return [error["extensions"]["code"] for error in self.errors]
 
+    def refusal(self) -> tuple[str, str]:
+        """Return code and message of the one refusal that this answer is."""
+        assert set((self.data or {}).values()) <= {None}
+        (error,) = self.errors
+        return error["extensions"]["code"], error["message"]
+
     def only(self) -> Any:  # noqa: ANN401 (whatever the field holds)
         """Return the value of the one root field, of an answer without errors."""
         assert not self.errors
@@ -188,7 +194,11 @@ async def running_api(database_url: str, cast: Cast, **settings: Any) -> AsyncIt
 
 def make_settings(database_url: str, **settings: Any) -> Settings:  # noqa: ANN401
     """Make settings for a test; the environment has no say."""
-    given: dict[str, Any] = {"worker": "off", "demo": True, "mail_from": "Handoff <handoff@msp.example>"}
+    given: dict[str, Any] = {"mutation_limit": "10000/second"} | {
+        "worker": "off",
+        "demo": True,
+        "mail_from": "Handoff <handoff@msp.example>",
+    }
     given |= {"secret": SecretStr(SECRET), "database_url": SecretStr(database_url)} | settings
     for name in ("smtp_url", "broadcast_url"):
         if isinstance(given.get(name), str):

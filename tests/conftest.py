@@ -14,7 +14,9 @@ from db.session import Database
 from tests.cast import Cast, make_cast
 from tests.client import Api, running_api
 from tests.live import Live, running_server
+from tests.npm import Npm, install
 from tests.servers.postgres import PostgresServer
+from tests.servers.provider import Provider
 from tests.servers.smtp import SmtpServer
 
 ENGINES = ("sqlite", "postgresql")
@@ -100,6 +102,12 @@ def smtp() -> Iterator[SmtpServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Npm:
+    """The programs of tests/e2e, with the packages that they need."""
+    return install(tmp_path_factory.mktemp("e2e"))
+
+
 @pytest.fixture
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Work in an empty folder, with no HANDOFF_ setting in the environment."""
@@ -108,8 +116,15 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """An identity provider with one RSA key named `first`."""
+    with Provider() as provider:
+        yield provider
+
+
 async def _migrate(url: str) -> None:
     database = Database(url)
-    async with database.system() as tx:
+    async with database.owning() as tx:
         await migrate.upgrade(tx)
     await database.dispose()

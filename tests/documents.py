@@ -1,6 +1,6 @@
 """Documents made from the schema itself: the tests ask for a field from the day that it is added."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -33,6 +33,8 @@ _NAMED = {
     "activeBranchId": "SessionBranch",
     "teamId": "Team",
     "ownerId": "User",
+    "userId": "User",
+    "keyId": "ApiKey",
 }
 _AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 _SCALARS: dict[str, Any] = {
@@ -41,8 +43,8 @@ _SCALARS: dict[str, Any] = {
     "Float": 1.0,
     "Boolean": False,
     "DateTime": _AN_HOUR_AGO.isoformat(),
-    "Duration": "PT5M",
     "JSON": {},
+    "Duration": "PT5M",
 }
 
 
@@ -127,19 +129,26 @@ def _value(name: str, wanted: GraphQLArgument | GraphQLInputField, ids: dict[str
     return [value] if isinstance(plain, GraphQLList) else value
 
 
-def _selection(kind: graphql.GraphQLOutputType, depth: int, *, prefix: str = "") -> str:
+def _of_several_types(members: Collection[GraphQLObjectType]) -> frozenset[str]:
+    """Return the fields that members have under one name with several types: an alias tells them apart."""
+    types: dict[str, set[str]] = {}
+    for one in members:
+        for name, field in one.fields.items():
+            types.setdefault(name, set()).add(str(field.type))
+    return frozenset(name for name, found in types.items() if len(found) > 1)
+
+
+def _selection(kind: graphql.GraphQLOutputType, depth: int, *, apart: frozenset[str] = frozenset()) -> str:
     shown = graphql.get_named_type(kind)
     if isinstance(shown, GraphQLUnionType | GraphQLInterfaceType):
-        # Members have fields of one name and several types: each is told apart by an alias.
-        members = [
-            f"... on {one.name} {_selection(one, depth, prefix=f'{one.name}_')}"
-            for one in SCHEMA.get_possible_types(shown)
-        ]
-        return f"{{ __typename {' '.join(members)} }}"
+        members = SCHEMA.get_possible_types(shown)
+        apart = _of_several_types(members)
+        selections = [f"... on {one.name} {_selection(one, depth, apart=apart)}" for one in members]
+        return f"{{ __typename {' '.join(selections)} }}"
     if not isinstance(shown, GraphQLObjectType):
         return ""
     fields = [
-        f"{f'{prefix}{name}: ' if prefix else ''}{name} {_selection(field.type, depth - 1)}"
+        f"{f'{shown.name}_{name}: ' if name in apart else ''}{name} {_selection(field.type, depth - 1)}"
         for name, field in shown.fields.items()
         if graphql.is_leaf_type(graphql.get_named_type(field.type)) or depth > 0
     ]

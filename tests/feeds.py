@@ -1,5 +1,6 @@
 """A feed to be followed by tests, and what they make it say."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ def numbers(found: list[Heard]) -> list[int]:
 
 async def rename_table(database: Database, old: str, new: str) -> None:
     """Take a table out of the reach of those who ask for it, or bring it back."""
-    async with database.system() as tx:
+    async with database.owning() as tx:
         await tx.connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
 
@@ -73,3 +74,9 @@ def said(caplog: pytest.LogCaptureFixture, message: str) -> Callable[[], Awaitab
         return message in caplog.messages
 
     return ask
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged as a fault, or with a traceback."""
+    records = [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info]
+    return [record.getMessage() for record in records]

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
@@ -21,6 +20,7 @@ from schema.context import utc_now
 from server.app import make_app
 from server.endpoint import Endpoint
 from server.process import Node
+from server.serving import Server
 from tests.cast import Cast
 from tests.client import Api, make_settings
 from tests.sockets import PATIENCE, Socket, eventually, open_socket
@@ -87,20 +87,18 @@ async def running_server(
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         async with (
             app.router.lifespan_context(app),
-            _serving(app, listener),
+            _serving(Server(app, node), listener),
             httpx.AsyncClient(base_url=f"http://{address}") as http,
         ):
             yield Live(node, http, cast, f"ws://{address}/graphql")
 
 
 @asynccontextmanager
-async def _serving(app: Starlette, listener: sockets.socket) -> AsyncIterator[None]:
+async def _serving(server: Server, listener: sockets.socket) -> AsyncIterator[None]:
     """Run uvicorn without its signal handlers and its clock: the test says when it ends."""
-    config = uvicorn.Config(
-        app, lifespan="off", log_config=None, access_log=False, ws_per_message_deflate=False
-    )
+    config = server.config
+    config.lifespan = "off"
     config.load()
-    server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[listener])
     try:

@@ -102,9 +102,12 @@ class Socket:
         self, document: str, *, operation_id: str | None = None, **variables: object
     ) -> Operation:
         """Begin an operation of any kind."""
+        return await self.ask({"query": document, "variables": variables}, operation_id=operation_id)
+
+    async def ask(self, payload: Message, *, operation_id: str | None = None) -> Operation:
+        """Begin an operation with a payload as it stands."""
         operation = Operation(self, operation_id or str(next(self._ids)))
         self._operations[operation.id] = operation
-        payload = {"query": document, "variables": variables}
         await self.send({"id": operation.id, "type": "subscribe", "payload": payload})
         return operation
 

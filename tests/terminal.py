@@ -71,7 +71,7 @@ async def _find_user(url: str, email: str) -> UserRow:
 
 async def _pretend_to_be_migrated_to(url: str, revision: str) -> None:
     database = Database(url)
-    async with database.system() as tx:
+    async with database.owning() as tx:
         stand = text("UPDATE alembic_version SET version_num = :revision")
         await tx.connection.execute(stand, {"revision": revision})
     await database.dispose()
@@ -94,6 +94,6 @@ async def _members_of(url: str, team: str) -> list[str]:
 
 async def _take_tables_away(url: str) -> None:
     database = Database(url)
-    async with database.system() as tx:
+    async with database.owning() as tx:
         await migrate.downgrade(tx, "base")
     await database.dispose()

@@ -1,40 +1,16 @@
 """The whole product as a stranger meets it: processes, files, and the client that dashboards use."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.npm import E2E, Npm
 from tests.servers.processes import HandoffProcess, free_port
-
-STORY = Path(__file__).parent / "e2e"
-FILES = ("package.json", "package-lock.json", ".npmrc", "story.mjs")
-PATIENCE = 90.0  #: seconds that the story may take
-
-
-@pytest.fixture(scope="session")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the story and the packages that it needs."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        message = "node and npm are needed to tell the story"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    folder = tmp_path_factory.mktemp("e2e")
-    for name in FILES:
-        shutil.copy(STORY / name, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
-    assert installed.returncode == 0, installed.stderr
-    return folder
 
 
 @pytest.fixture
@@ -58,15 +34,10 @@ def token(handoff: HandoffProcess, name: str) -> str:
     return printed.stdout.strip()
 
 
-def tell(story: Path, env: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+def tell(npm: Npm, env: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
     """Tell the story to its end and return what each step printed."""
-    whole = {"PATH": os.environ["PATH"]} | env
-    told = subprocess.run(
-        ["node", "story.mjs"], cwd=story, env=whole, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert (told.returncode, told.stderr) == (0, ""), told.stdout
     steps: dict[str, list[dict[str, Any]]] = {}
-    for line in map(json.loads, told.stdout.splitlines()):
+    for line in npm.run("story.mjs", env):
         steps.setdefault(line.pop("step"), []).append(line)
     return steps
 
@@ -79,11 +50,11 @@ def mails_about(handoff: HandoffProcess, handoff_id: str) -> list[EmailMessage]:
 
 
 def test_an_escalation_reaches_the_dashboard_and_the_mailboxes_of_all_who_have_none(
-    story: Path, handoff: HandoffProcess, address: str
+    npm: Npm, handoff: HandoffProcess, address: str
 ) -> None:
     people = {name.upper(): token(handoff, name) for name in ("engineer", "senior", "admin")}
 
-    steps = tell(story, {"HANDOFF_URL": f"http://{address}"} | people)
+    steps = tell(npm, {"HANDOFF_URL": f"http://{address}"} | people)
 
     (escalated,), (pushed,), (claimed,) = steps["escalated"], steps["pushed"], steps["claimed"]
     handoff_id = escalated["id"]
@@ -112,7 +83,7 @@ def test_an_escalation_reaches_the_dashboard_and_the_mailboxes_of_all_who_have_n
 
 
 def test_the_lock_file_pins_every_package_and_names_no_registry() -> None:
-    lock = json.loads((STORY / "package-lock.json").read_text())
+    lock = json.loads((E2E / "package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}
 
     assert {"node_modules/graphql", "node_modules/graphql-ws", "node_modules/ws"} <= packages.keys()

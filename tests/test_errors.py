@@ -189,7 +189,7 @@ def test_no_refusal_speaks_of_what_is_behind_the_api() -> None:
 
 async def _rename(api: Api, table: str, name: str) -> None:
     """Take a table away from the service, or give it back."""
-    async with api.cast.database.system() as tx:
+    async with api.cast.database.owning() as tx:
         await tx.connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 

@@ -41,7 +41,7 @@ async def test_a_database_that_is_away_is_named_and_the_process_still_lives(
 
 
 async def test_a_database_without_the_tables_is_told_to_be_migrated(api: Api) -> None:
-    async with api.node.database.system() as tx:
+    async with api.node.database.owning() as tx:
         await migrate.downgrade(tx, "base")
 
     behind = await api.http.get("/readyz")
@@ -52,9 +52,9 @@ async def test_a_database_without_the_tables_is_told_to_be_migrated(api: Api) ->
 
 
 async def test_a_node_is_ready_as_soon_as_the_database_is_migrated(api: Api) -> None:
-    async with api.node.database.system() as tx:
+    async with api.node.database.owning() as tx:
         await migrate.downgrade(tx, "base")
-    async with api.node.database.system() as tx:
+    async with api.node.database.owning() as tx:
         await migrate.upgrade(tx)
 
     ready = await api.http.get("/readyz")
@@ -63,7 +63,7 @@ async def test_a_node_is_ready_as_soon_as_the_database_is_migrated(api: Api) -> 
 
 
 async def test_a_node_stays_ready_when_a_newer_version_has_migrated_the_database(api: Api) -> None:
-    async with api.node.database.system() as tx:
+    async with api.node.database.owning() as tx:
         await tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     ready = await api.http.get("/readyz")

@@ -32,7 +32,7 @@ SELECT concat_ws(' ', 'index', tablename, indexdef) FROM pg_indexes WHERE schema
 
 
 async def test_the_migrations_make_the_tables_of_the_models(database: Database) -> None:
-    async with database.system() as tx:
+    async with database.owning() as tx:
         migrated = await _tables(tx)
         await migrate.downgrade(tx, "base")
         await tx.connection.run_sync(metadata.create_all)
@@ -43,7 +43,7 @@ async def test_the_migrations_make_the_tables_of_the_models(database: Database) 
 
 
 async def test_alembic_finds_nothing_left_to_migrate(database: Database) -> None:
-    async with database.system() as tx:
+    async with database.owning() as tx:
         differences = await tx.connection.run_sync(
             lambda connection: compare_metadata(
                 MigrationContext.configure(
@@ -59,7 +59,7 @@ async def test_alembic_finds_nothing_left_to_migrate(database: Database) -> None
 
 
 async def test_the_way_down_to_nothing_and_up_again_leads_to_the_same_tables(database: Database) -> None:
-    async with database.system() as tx:
+    async with database.owning() as tx:
         before = await _tables(tx)
         await migrate.downgrade(tx, "base")
         nothing = await _tables(tx)
@@ -76,7 +76,9 @@ async def _tables(tx: SystemTransaction) -> list[str]:
     if tx.is_postgresql:
         found = (await tx.connection.execute(text(POSTGRESQL))).scalars().all()
     else:
-        stored = await tx.connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        stored = await tx.connection.execute(
+            text("SELECT sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL")
+        )
         found = [line for sql in stored.scalars() for line in _lines(sql)]
     return sorted(line for line in found if "alembic_version" not in line)
 

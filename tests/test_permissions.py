@@ -21,7 +21,10 @@ LOCKED_OUT = "This user cannot sign in any more. Ask an admin of the account."
 READ_ONLY = "Engineer or admin access required"
 ADMINS_ONLY = "Admin access required"
 #: The root fields that take an owner or admin.
-FOR_ADMINS: dict[Operation, set[str]] = {"query": {"deliveryAudit"}, "mutation": {"updateAccountPolicy"}}
+FOR_ADMINS: dict[Operation, set[str]] = {
+    "query": {"apiKeys", "deliveryAudit"},
+    "mutation": {"createApiKey", "revokeApiKey", "updateAccountPolicy"},
+}
 
 
 @pytest.mark.parametrize("operation", ["query", "mutation"])

@@ -186,7 +186,7 @@ async def test_a_node_that_was_swept_away_comes_back_with_its_people(database: D
         running(database, beat_seconds=QUICKLY) as node,
         node.presence.connected(cast.account_id, cast.bob.id, None),
     ):
-        async with database.system() as tx:
+        async with database.owning() as tx:
             await system.forget_node(tx, node.node_id)
 
         async def is_online() -> bool:

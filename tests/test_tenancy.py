@@ -26,7 +26,13 @@ async def test_an_id_of_another_account_is_answered_as_one_that_names_nothing(ap
     charlie = await api.cast.change(api.cast.charlie, role=role)
     own = await api.cast.one_of_each(charlie)
     before = await api.cast.all_rows()
-    expected = {"parentBranchId": {"BAD_USER_INPUT"}, "activeBranchId": {"BAD_USER_INPUT"}}
+    expected = {
+        "parentBranchId": {"BAD_USER_INPUT"},
+        "activeBranchId": {"BAD_USER_INPUT"},
+        "userId": {"NOT_FOUND", "FORBIDDEN"},
+        "keyId": {"NOT_FOUND", "FORBIDDEN"},
+        "apiKeyId": {"NOT_FOUND", "FORBIDDEN"},
+    }
     if role == Role.ENGINEER:
         expected["ownerId"] = {"FORBIDDEN"}
 

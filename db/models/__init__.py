@@ -6,7 +6,8 @@ never belong to another account than the row that it points at, whatever the cod
 
 from db.models.base import metadata
 from db.models.deliveries import connections, deliveries, delivery_attempts, nodes
-from db.models.handoffs import events, handoffs, idempotency_keys
+from db.models.handoffs import audit_log, events, handoffs, idempotency_keys
+from db.models.identity import api_keys, login_links
 from db.models.people import account_counters, account_policies, accounts, team_members, teams, users
 from db.models.sessions import session_branches, session_messages, sessions
 
@@ -14,12 +15,15 @@ __all__ = [
     "account_counters",
     "account_policies",
     "accounts",
+    "api_keys",
+    "audit_log",
     "connections",
     "deliveries",
     "delivery_attempts",
     "events",
     "handoffs",
     "idempotency_keys",
+    "login_links",
     "metadata",
     "nodes",
     "session_branches",

@@ -113,6 +113,20 @@ idempotency_keys = Table(
     of_account("handoff_id", "handoffs", "fk_idempotency_keys_handoff"),
 )
 
+#: Mutations that were refused: who tried what, from where. Not events: nothing happened.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id")),  # NULL: nobody was signed in
+    Column("user_id", Uuid),
+    Column("at", UtcDateTime, nullable=False),
+    Column("address", Text),  # the client's, as the server saw it
+    Column("operation", Text, nullable=False),  # the mutation's name
+    Column("outcome", Text, nullable=False),  # the code of the error, or the type of the refusal
+    Index("ix_audit_log_account_id_at", "account_id", "at"),
+)
+
 #: Everything that happened, numbered 1, 2, 3 … without gaps within its account, in commit order.
 events = Table(
     "events",

@@ -63,6 +63,7 @@ users = Table(
     Column("mute_push", Boolean, nullable=False, server_default=false()),
     Column("mute_email", Boolean, nullable=False, server_default=false()),
     Column("quiet_reminders", Boolean, nullable=False, server_default=false()),
+    Column("tokens_not_before", UtcDateTime),  # tokens issued earlier are refused; NULL: none is
     UniqueConstraint("id"),
     UniqueConstraint("email"),
     one_of("role", Role),

@@ -2,6 +2,8 @@
 
 import strawberry
 
+from schema.guard import Guard
+from schema.mutations.api_keys import ApiKeyMutations
 from schema.mutations.handoffs import HandoffMutations
 from schema.mutations.policies import PolicyMutations
 from schema.mutations.sessions import SessionMutations
@@ -10,5 +12,10 @@ from schema.mutations.sessions import SessionMutations
 @strawberry.type(
     description="What can be changed. All but one's own preferences needs an owner, admin or engineer."
 )
-class Mutation(HandoffMutations, SessionMutations, PolicyMutations):
+class Mutation(HandoffMutations, SessionMutations, PolicyMutations, ApiKeyMutations):
     """The mutations."""
+
+
+# Here and not at each field, so that no mutation can be without it. The last is the outermost.
+for _field in Mutation.__strawberry_definition__.fields:  # type: ignore[attr-defined]  # set by Strawberry
+    _field.extensions = [*_field.extensions, Guard()]

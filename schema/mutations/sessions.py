@@ -37,7 +37,7 @@ from schema.types.handoffs import Session
 class SessionMutations:
     """Start, feed, resolve."""
 
-    @strawberry.mutation(description="Start a troubleshooting session.", extensions=responders())
+    @strawberry.mutation(description="Start a troubleshooting session.", extensions=responders(ingest=True))
     async def start_session(
         self,
         info: Info,
@@ -49,7 +49,7 @@ class SessionMutations:
             session = await sessions.start(tx, viewer, input.new(), now=info.context.now)
         return StartSessionPayload(session=Session.from_row(session))
 
-    @strawberry.mutation(description="Set fields of a session.", extensions=responders())
+    @strawberry.mutation(description="Set fields of a session.", extensions=responders(ingest=True))
     async def update_session(
         self,
         info: Info,
@@ -59,7 +59,9 @@ class SessionMutations:
         session_id, changes = read_id(input.session_id), input.changes()
         return await _change(info, partial(sessions.update, session_id=session_id, changes=changes))
 
-    @strawberry.mutation(description="Add messages after the last one of a session.", extensions=responders())
+    @strawberry.mutation(
+        description="Add messages after the last one of a session.", extensions=responders(ingest=True)
+    )
     async def append_session_messages(
         self,
         info: Info,
@@ -77,7 +79,7 @@ class SessionMutations:
             "Add a line of investigation. If the session is not branching, because this is its first branch "
             "or because its `activeBranchId` was cleared, this becomes its active branch."
         ),
-        extensions=responders(),
+        extensions=responders(ingest=True),
     )
     async def add_session_branch(
         self,
@@ -90,7 +92,7 @@ class SessionMutations:
 
     @strawberry.mutation(
         description="Set fields of a branch. An unknown or foreign branch is NOT_FOUND.",
-        extensions=responders(),
+        extensions=responders(ingest=True),
     )
     async def update_session_branch(
         self,
@@ -103,7 +105,7 @@ class SessionMutations:
 
     @strawberry.mutation(
         description="Finish a session. Its handoff is closed, and what was still to be sent is skipped.",
-        extensions=responders(),
+        extensions=responders(ingest=True),
     )
     async def resolve_session(
         self,

@@ -1,0 +1,115 @@
+"""API keys: a machine's way to sign in. Each belongs to a user, and can do no more than that user."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from db import api_keys, events, users
+from db.api_keys import ApiKeyRow
+from db.enums import ApiKeyScope, EventKind, Role
+from db.events import Event
+from db.session import Transaction
+from db.users import UserRow
+from resolvers import credentials
+from resolvers.errors import BadInput, Forbidden, NotFound
+from resolvers.inputs import MAX_LABEL, clean_text
+from resolvers.permissions import require_admin
+
+#: Tells a key from a JWT, and lets scanners of leaked secrets recognise one.
+PREFIX = "hk_"
+_TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{32}})_([A-Za-z0-9_-]{{{credentials.LENGTH}}})")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyToken:
+    """The two parts of a key's token."""
+
+    key_id: UUID
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key that was just made, with the only copy of its token."""
+
+    key: ApiKeyRow
+    token: str = field(repr=False)
+
+
+def read_token(token: str) -> KeyToken | None:
+    """Return the parts of a token, None for what no key's token can be."""
+    match = _TOKEN.fullmatch(token)
+    return None if match is None else KeyToken(UUID(match[1]), match[2])
+
+
+async def create_as_admin(
+    tx: Transaction, viewer: UserRow, user_id: UUID | None, name: str, scope: ApiKeyScope, *, now: datetime
+) -> NewApiKey:
+    """Make a key for a user of the viewer's account; None for the viewer.
+
+    Raises:
+        Forbidden: the viewer is no owner or admin, or an admin who would make an owner's key.
+        NotFound: the account has no such user.
+        BadInput: the name cannot be used, or the user cannot sign in.
+    """
+    require_admin(viewer)
+    user = viewer if user_id is None else (await users.by_ids(tx, [user_id])).get(user_id)
+    if user is None:
+        raise NotFound("No user of your account has this id.")
+    if user.role == Role.OWNER and viewer.role != Role.OWNER:
+        raise Forbidden("Owner access required to make an owner's API key")
+    return await create(tx, user, name, scope, actor_id=viewer.id, now=now)
+
+
+async def create(
+    tx: Transaction, user: UserRow, name: str, scope: ApiKeyScope, *, actor_id: UUID | None, now: datetime
+) -> NewApiKey:
+    """Make a key for a user of the account. No role is asked: the command line has none.
+
+    Raises:
+        BadInput: the name cannot be used, or the user cannot sign in.
+    """
+    name = clean_text("name", name, MAX_LABEL)
+    if not user.may_sign_in:
+        raise BadInput(f"{user.name} is deactivated and cannot sign in.")
+    secret = credentials.new_secret()
+    hashed = credentials.hash_secret(secret)
+    key = await api_keys.add(tx, user_id=user.id, name=name, scope=scope, secret_hash=hashed, at=now)
+    summary = f"created the API key “{name}” ({scope.value}) of {user.name}"
+    await _tell(tx, EventKind.API_KEY_CREATED, summary, actor_id=actor_id, now=now)
+    return NewApiKey(key, f"{PREFIX}{key.id.hex}_{secret}")
+
+
+async def revoke_as_admin(tx: Transaction, viewer: UserRow, key_id: UUID, *, now: datetime) -> ApiKeyRow:
+    """Refuse a key of the viewer's account from now on.
+
+    Raises:
+        Forbidden: the viewer is no owner or admin.
+        NotFound: the account has no such key.
+    """
+    require_admin(viewer)
+    return await revoke(tx, key_id, actor_id=viewer.id, now=now)
+
+
+async def revoke(tx: Transaction, key_id: UUID, *, actor_id: UUID | None, now: datetime) -> ApiKeyRow:
+    """Refuse a key from now on; one that is refused already stays as it is.
+
+    Raises:
+        NotFound: the account has no such key.
+    """
+    is_new = await api_keys.revoke(tx, key_id, at=now)
+    key = (await api_keys.by_ids(tx, [key_id])).get(key_id)
+    if key is None:
+        raise NotFound("No API key of your account has this id.")
+    if is_new:
+        await _tell(
+            tx, EventKind.API_KEY_REVOKED, f"revoked the API key “{key.name}”", actor_id=actor_id, now=now
+        )
+    return key
+
+
+async def _tell(
+    tx: Transaction, kind: EventKind, summary: str, *, actor_id: UUID | None, now: datetime
+) -> None:
+    await events.append(tx, Event(kind=kind, at=now, summary=summary, actor_id=actor_id))

@@ -1,0 +1,148 @@
+"""Reads documents: parse, limits and validation, each once for a document that is asked again and again."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, cast
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.extensions import SchemaExtension
+from strawberry.types.execution import ParseOptions
+
+from schema.limits import Limits, Measure, check
+
+#: Documents that are remembered. Beyond that, those asked least lately are read anew.
+_REMEMBERED = 512
+_MOST_ERRORS = 5
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that was read."""
+
+    node: DocumentNode
+    errors: list[GraphQLError]  #: what is wrong with it, whatever its variables are
+    depends_on_variables: bool  #: whether its cost must be measured for each set of variables
+    has_choice: bool  #: whether it holds several operations, of which one must be named
+
+
+class Documents(SchemaExtension):
+    """Strawberry's hooks around reading a document. Nothing is executed that has not passed here."""
+
+    def __init__(self, allowed: Mapping[str, str] | None = None) -> None:
+        """Take the only documents that are answered, by their hash; None answers any."""
+        super().__init__()
+        self._allowed = allowed
+
+    def on_operation(self) -> Iterator[None]:
+        """Set the parser's limits, for Strawberry's own parsing."""
+        limits = {"max_lexical_tokens": LIMITS.tokens, "max_source_length": LIMITS.characters}
+        self.execution_context.parse_options = cast("ParseOptions", limits)
+        yield
+
+    def on_parse(self) -> Iterator[None]:
+        """Parse, or find what was parsed.
+
+        What cannot be parsed is left to Strawberry, which parses it again: raised from here, the error
+        would reach the client past `PublicErrors`, without a code (0.341.2).
+        """
+        with suppress(GraphQLError, RecursionError):
+            self.execution_context.graphql_document = _parse(self.execution_context.query or "")
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Measure and validate, or find what was found."""
+        context = self.execution_context
+        if self._allowed is not None and context.query not in self._allowed.values():
+            context.pre_execution_errors = [
+                GraphQLError("This server answers only the documents on its list.")
+            ]
+            yield
+            return
+        schema: GraphQLSchema = context.schema._schema
+        document = _read(schema, context.query or "")
+        errors = document.errors
+        if not errors and document.depends_on_variables:
+            errors = check(Measure(schema, document.node, context.variables or {}).worst(), LIMITS)
+        if document.has_choice and context._provided_operation_name is None:
+            # Strawberry would execute the first (0.341.2); GraphQL section 6.1, GetOperation, forbids it.
+            errors = [*errors, GraphQLError("The document has several operations. Name one: operationName.")]
+        context.pre_execution_errors = list(errors)
+        yield
+
+
+def read_manifest(text: str) -> dict[str, str]:
+    """Return the documents of a manifest by hash, as @graphql-codegen's persisted documents have them.
+
+    Raises:
+        ValueError: it is no such manifest.
+    """
+    manifest = json.loads(text)
+    if not isinstance(manifest, dict) or not all(isinstance(value, str) for value in manifest.values()):
+        raise ValueError("a manifest is an object of documents by hash")
+    return manifest
+
+
+def find_document(
+    allowed: Mapping[str, str] | None, query: str | None, extensions: Mapping[str, Any] | None
+) -> str:
+    """Return the document that a request asks for, by its text or by its hash; "" for none."""
+    if query or allowed is None:
+        return query or ""
+    return allowed.get(_hash_of(extensions) or "", "")
+
+
+def is_subscription(query: str, operation_name: str | None) -> bool:
+    """Tell whether a document's operation is a subscription; one that cannot be read is none."""
+    try:
+        operation = get_operation_ast(_parse(query), operation_name)
+    except (GraphQLError, RecursionError):
+        return False
+    return operation is not None and operation.operation == OperationType.SUBSCRIPTION
+
+
+def _hash_of(extensions: Mapping[str, Any] | None) -> str | None:
+    persisted = (extensions or {}).get("persistedQuery")
+    hash_ = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    return hash_ if isinstance(hash_, str) else None
+
+
+def _of_client(error: GraphQLError) -> GraphQLError:
+    """Return an error of validation as the client's mistake, whatever Python raised at a literal."""
+    if not isinstance(error.original_error, ValueError):
+        return error
+    return GraphQLError(error.message, error.nodes, error.source, error.positions)
+
+
+@lru_cache(_REMEMBERED)
+def _parse(query: str) -> DocumentNode:
+    return parse(query, max_lexical_tokens=LIMITS.tokens, max_source_length=LIMITS.characters)
+
+
+@lru_cache(_REMEMBERED)
+def _read(schema: GraphQLSchema, query: str) -> Document:
+    """Measure before validating: validation visits fragments as often as they are spread."""
+    node = _parse(query)
+    measure = Measure(schema, node, {})
+    usage = measure.worst()
+    if measure.depends_on_variables:
+        usage = replace(usage, cost=0)  # measured again for each set of variables
+    errors = check(usage, LIMITS)
+    if not errors:
+        found = validate(schema, node, specified_rules, max_errors=_MOST_ERRORS, hide_suggestions=True)
+        errors = [_of_client(error) for error in found]
+    operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
+    return Document(node, errors, measure.depends_on_variables, len(operations) > 1)

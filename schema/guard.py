@@ -1,0 +1,48 @@
+"""Around every mutation: how often it may be tried, and a record of those that are refused."""
+
+from typing import Any
+
+import strawberry
+from strawberry.extensions import FieldExtension
+from strawberry.extensions.field_extension import AsyncExtensionResolver
+
+from db.audit_log import Refused
+from schema.context import Context
+from schema.errors import code_of
+
+
+class Guard(FieldExtension):
+    """Outermost of a mutation's extensions, so that it sees what its permission refuses too."""
+
+    async def resolve_async(
+        self,
+        next_: AsyncExtensionResolver,
+        source: Any,  # noqa: ANN401
+        info: strawberry.Info,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 (whatever the mutation answers)
+        """Count the attempt, run the mutation, and keep a record where it is refused."""
+        context: Context = info.context
+        try:
+            await context.count("mutation")
+            answer = await next_(source, info, **kwargs)
+        except Exception as error:  # refused or failed: it changed nothing, and is known by its record
+            _note(context, info.field_name, code_of(error))
+            raise
+        if hasattr(answer, "message"):  # a Problem: the unions hold successes without one
+            _note(context, info.field_name, type(answer).__name__)
+        return answer
+
+
+def _note(context: Context, operation: str, outcome: str) -> None:
+    known = context.known_viewer
+    context.services.refusals.note(
+        Refused(
+            account_id=None if known is None else known.account_id,
+            user_id=None if known is None else known.id,
+            at=context.now,
+            address=context.address,
+            operation=operation,
+            outcome=outcome,
+        )
+    )

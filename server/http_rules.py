@@ -1,0 +1,108 @@
+"""GraphQL over HTTP: which requests are answered, and how an answer is labelled.
+
+Source: https://graphql.github.io/graphql-over-http/draft/, sections 4 to 6.
+"""
+
+from collections.abc import AsyncGenerator
+
+from cross_web import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+#: A mutation with 500 messages of ordinary length fits.
+LARGEST_BODY = 1024 * 1024
+GRAPHQL_JSON = "application/graphql-response+json"
+_JSON = "application/json"
+_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED"}
+#: RFC 9110 sections 15.5.2 and 15.5.6 demand these.
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "GET, POST"}}
+#: A page of another site cannot make a browser send any of these on a plain GET, so their presence shows
+#: that the request was made on purpose (CSRF).
+_PREFLIGHTED = ("authorization", "graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
+
+
+class BoundedRequest(Request):
+    """A request whose body is read up to the limit."""
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Read the body, or refuse it with 413 as soon as it is too long."""
+        read = 0
+        async for chunk in super().stream():
+            read += len(chunk)
+            if read > LARGEST_BODY:
+                raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
+            yield chunk
+
+
+def check_request(request: Request) -> None:
+    """Refuse a request that can be refused by its headers.
+
+    Raises:
+        HTTPException: 405, 413, 415, or 400 for a GET that another site could have made.
+    """
+    if request.method == "GET":
+        _check_get(request)
+    elif request.method == "POST":
+        _check_post(request)
+    else:
+        raise HTTPException(405, "GraphQL is asked with GET or POST.")
+
+
+def refuse(error: HTTPException) -> Response:
+    """Answer a refusal as JSON, as every other answer is."""
+    code = _CODES.get(error.status_code, "BAD_USER_INPUT")
+    body = {"errors": [{"message": error.reason, "extensions": {"code": code}}]}
+    return JSONResponse(body, status_code=error.status_code, headers=_HEADERS.get(error.status_code))
+
+
+def label(request: Request, response: Response, *, is_request_error: bool) -> Response:
+    """Give an answer the media type that the client prefers, and with the newer one its honest status."""
+    if response.headers.get("content-type") == _JSON and _prefers_graphql_json(request):
+        response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
+        if is_request_error:
+            response.status_code = 400
+    elif response.headers.get("content-type") == _JSON:
+        response.headers["content-type"] = f"{_JSON}; charset=utf-8"
+    response.headers.setdefault("cache-control", "no-store")
+    response.headers["x-content-type-options"] = "nosniff"
+    if request.state.retry_after:
+        response.headers["retry-after"] = str(request.state.retry_after)
+    return response
+
+
+def _check_get(request: Request) -> None:
+    asks_for_page = "query" not in request.query_params
+    is_deliberate = any(name in request.headers for name in _PREFLIGHTED)
+    if not asks_for_page and not is_deliberate and GRAPHQL_JSON not in request.headers.get("accept", ""):
+        raise HTTPException(
+            400, f"Send a header with a GET: {', '.join(_PREFLIGHTED)}, or Accept: {GRAPHQL_JSON}."
+        )
+
+
+def _check_post(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != _JSON:
+        raise HTTPException(415, f"Send the request as {_JSON}.")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > LARGEST_BODY:
+        raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
+
+
+def _prefers_graphql_json(request: Request) -> bool:
+    """Tell whether the newer media type is accepted, and not less than the older one."""
+    weights = {}
+    for part in request.headers.get("accept", "").lower().split(","):
+        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        weights[media_type] = _weight(parameters)
+    return weights.get(GRAPHQL_JSON, 0.0) > 0 and weights[GRAPHQL_JSON] >= weights.get(_JSON, 0.0)
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

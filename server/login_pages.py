@@ -1,0 +1,114 @@
+"""/login: ask for a link by mail. /login/SECRET: the link; GET shows a button, POST exchanges it for a token.
+
+Only where no identity provider is configured. What POST /login answers says nothing about the address.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from cross_web import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from db.session import Database
+from resolvers import logins
+from resolvers.errors import LoginLinkSpent, Refusal
+from resolvers.inputs import MAX_EMAIL
+from schema.context import utc_now
+from server.auth import Tokens
+from server.http_rules import BoundedRequest, refuse
+from server.link_pages import PAGE_HEADERS, show_page
+from server.login_mails import LoginMails
+
+_ASKED = "If somebody has this address, a link to sign in is on its way. It is valid for 10 minutes."
+
+
+class LoginPages:
+    """The pages, with what they need."""
+
+    def __init__(
+        self, database: Database, mails: LoginMails, tokens: Tokens, *, valid_for: timedelta
+    ) -> None:
+        """Describe the pages.
+
+        Args:
+            database: Where the links are.
+            mails: Sends them.
+            tokens: Signs what a link is exchanged for.
+            valid_for: How long such a token is valid.
+        """
+        self._database = database
+        self._mails = mails
+        self._tokens = tokens
+        self._valid_for = valid_for
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the pages."""
+        return [
+            Route("/login", self._ask, methods=["POST"]),
+            Route("/login/{secret}", self._show, methods=["GET"]),
+            Route("/login/{secret}", self._exchange, methods=["POST"]),
+        ]
+
+    async def _ask(self, request: Request) -> Response:
+        try:
+            email = await _read_email(BoundedRequest(request.scope, request.receive))
+        except HTTPException as error:
+            return refuse(error)
+        self._mails.ask(email)
+        return JSONResponse({"message": _ASKED}, status_code=202, headers={"Cache-Control": "no-store"})
+
+    async def _show(self, request: Request) -> Response:
+        """Answer the page. Scanners open every link of a mail, so nothing is used up here."""
+        try:
+            async with self._database.system_reading() as tx:
+                await logins.find_account(tx, request.path_params["secret"], now=utc_now())
+        except LoginLinkSpent as refusal:
+            return _refused(request, refusal)
+        return show_page("login", title="Sign in to Handoff", token=None)
+
+    async def _exchange(self, request: Request) -> Response:
+        secret, now = request.path_params["secret"], utc_now()
+        try:
+            async with self._database.system_reading() as system_tx:
+                account_id = await logins.find_account(system_tx, secret, now=now)
+            async with self._database.transaction(account_id) as tx:
+                user = await logins.use_link(tx, secret, now=now)
+        except Refusal as refusal:
+            return _refused(request, refusal)
+        token = self._tokens.sign(user.id, valid_for=self._valid_for)
+        if _wants_json(request):
+            body = {"token": token, "expiresAt": (now + self._valid_for).isoformat(timespec="seconds")}
+            return JSONResponse(body, headers=PAGE_HEADERS)
+        return show_page("login", title=f"Signed in as {user.name}", token=token)
+
+
+async def _read_email(request: BoundedRequest) -> str:
+    """Return the address of a request.
+
+    Raises:
+        HTTPException: 415, 413 or 400. A form is refused: pages of other sites can send one.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "Send the request as application/json.")
+    try:
+        body: Any = await request.json()
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body is not JSON.") from None
+    email = body.get("email") if isinstance(body, dict) else None
+    if not isinstance(email, str) or not 0 < len(email.strip()) <= MAX_EMAIL or not email.isprintable():
+        raise HTTPException(400, 'Send {"email": "you@example.com"}.')
+    return email
+
+
+def _refused(request: Request, refusal: Refusal) -> Response:
+    status_code = 410 if isinstance(refusal, LoginLinkSpent) else 403
+    if _wants_json(request):
+        body = {"errors": [{"message": refusal.message, "extensions": {"code": "UNAUTHENTICATED"}}]}
+        return JSONResponse(body, status_code=status_code, headers=PAGE_HEADERS)
+    return show_page("sorry", status_code=status_code, title="This is not possible", message=refusal.message)
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "").lower()

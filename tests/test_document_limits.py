@@ -1,0 +1,292 @@
+"""How much a document may ask: measured before it costs anything, and the same on every transport."""
+
+import re
+from typing import Any
+
+import graphql
+import pytest
+from graphql import GraphQLNamedType, SelectionNode
+from hypothesis import given
+
+from schema import documents
+from schema.build import build_schema
+from schema.documents import LIMITS
+from schema.limits import Measure, Usage, check
+from tests import client, sockets
+from tests.client import Api
+from tests.documents import Operation, request, root_fields
+from tests.live import Live
+from tests.selections import Drawn, WrittenOut, drawn_documents
+
+SCHEMA = build_schema()._schema
+OPERATIONS: tuple[Operation, ...] = ("query", "mutation", "subscription")
+
+
+def nested(depth: int) -> str:
+    return f'{{ session(id: "x") {{ activeBranch {"{ parentBranch " * (depth - 3)} {{ id {"}" * (depth)}'
+
+
+def fields(count: int) -> str:
+    asked = (["name", "email", "role", "active"] * count)[: count - 1]
+    return f"{{ me {{ {' '.join(asked)} }} }}"
+
+
+def aliases(count: int) -> str:
+    return f"{{ me {{ {' '.join(f'a{number}: name' for number in range(count))} }} }}"
+
+
+def root_names(count: int) -> str:
+    return f"{{ {'__typename ' * count} }}"
+
+
+def directives(count: int) -> str:
+    return f"{{ me {{ {'name @skip(if: false) ' * count} }} }}"
+
+
+def cost(asked: int) -> str:
+    """Return a document that asks 25,000, with as many root fields more as that is exceeded by."""
+    page = f"sessions(first: 39) {{ edges {{ node {{ messages(first: 22) {{ {'totalCount ' * 29} }} }} }} }}"
+    return f"{{ {page} {'__typename ' * (asked - 25_000)} }}"
+
+
+def characters(count: int) -> str:
+    return "{ me { name } }".ljust(count)
+
+
+#: A document for each limit, by how much of it is asked.
+EDGES = {
+    "depth": nested,
+    "fields": fields,
+    "aliases": aliases,
+    "root_fields": root_names,
+    "directives": directives,
+    "cost": cost,
+}
+TOO_MUCH = {name: document(getattr(LIMITS, name) + 1) for name, document in EDGES.items()} | {
+    "characters": characters(LIMITS.characters + 1),
+    "tokens": f"{{ queue(filter: [{'1 ' * (LIMITS.tokens - 10)}]) {{ totalCount }} }}",
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_limit_may_be_reached_and_not_passed(name: str) -> None:
+    limit = getattr(LIMITS, name)
+
+    at, beyond = (measured(EDGES[name](asked)) for asked in (limit, limit + 1))
+
+    said = f"The document asks too much: {name.replace('_', ' ')} {limit + 1}, allowed {limit}."
+    assert (getattr(at, name), check(at, LIMITS)) == (limit, [])
+    assert [error.message for error in check(beyond, LIMITS)] == [said]
+
+
+async def test_what_reaches_a_limit_is_answered_and_what_passes_it_is_refused(api: Api) -> None:
+    for name, document in EDGES.items():
+        at = await api.ask(api.cast.alice, document(getattr(LIMITS, name)))
+        beyond = await api.ask(api.cast.alice, TOO_MUCH[name])
+
+        assert (at.errors == []) == (name != "depth"), at  # no session has the id
+        assert set(at.codes) <= {"BAD_USER_INPUT", "NOT_FOUND"}
+        assert (beyond.data, beyond.codes) == (None, ["BAD_USER_INPUT"])
+    assert (await api.ask(api.cast.alice, characters(LIMITS.characters))).errors == []
+
+
+async def test_a_document_is_refused_alike_on_both_transports(live: Live) -> None:
+    alice = live.cast.alice
+    async with live.dashboard(alice) as socket:
+        for name, document in TOO_MUCH.items():
+            over_http = await live.ask(alice, document)
+            message = await (await socket.subscribe(document)).next_message()
+
+            (said,) = [error["message"] for error in over_http.errors]
+            assert re.search(rf"{name.replace('_', ' ').replace('characters', 'code points')}", said), said
+            assert (message["type"], message["payload"]) == ("error", over_http.errors)
+        assert (await (await socket.subscribe("{ me { name } }")).next_event()) == {"name": "Alice"}
+
+
+async def test_what_is_too_large_to_be_followed_is_refused_in_words_of_the_api(api: Api) -> None:
+    levels = "".join(
+        f"fragment F{number} on Query {{ {'a { ' * 30} ...F{number + 1} {'}' * 30} }} "
+        for number in range(20)
+    )
+    chain = "".join(f"fragment F{number} on Query {{ ...F{number + 1} }} " for number in range(240))
+    unreadable = {
+        f"{{ ...F0 }} {levels} fragment F20 on Query {{ me {{ id }} }}": "The document asks too much: depth ",
+        f"{{ ...F0 }} {chain} fragment F240 on Query {{ me {{ id }} }}": "",
+        f"{{ {'me { ' * 300} name {'}' * 301}": "Syntax Error: Document is nested too deeply.",
+        f"{{ queue(first: {'9' * 5000}) {{ totalCount }} }}": "Expected value of type 'Int'",
+        f"{{ queue(first: {'9' * 300}) {{ totalCount }} }}": "Int cannot represent non 32-bit signed integer",
+    }
+
+    for document, said in unreadable.items():
+        answer = await api.ask(api.cast.alice, document)
+
+        assert (answer.data, answer.codes) == (None, ["BAD_USER_INPUT"])
+        message = answer.errors[0]["message"]
+        assert message.startswith(said)
+        assert re.search(r"recursion|digits|sys\.|99999", message) is None
+
+
+def test_a_fragment_counts_as_often_as_it_is_spread() -> None:
+    fragment = "fragment Names on User { a: name name @skip(if: true) }"
+
+    usage = measured(f"{{ me {{ {'...Names ' * 7} }} }} {fragment}")
+
+    assert usage == Usage(depth=2, fields=15, aliases=7, root_fields=1, directives=7, cost=15)
+
+
+def test_the_worst_operation_of_a_document_counts() -> None:
+    usage = measured("query A { me { name } } query B { a: me { name } __typename }")
+
+    assert (usage.root_fields, usage.aliases, usage.fields) == (2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("{ ...A } fragment A on Query { ...A }", "Cannot spread fragment 'A' within itself."),
+        (
+            "{ ...A } fragment A on Query { me { name } ...B } fragment B on Query { ...A ...A }",
+            "Cannot spread fragment 'A' within itself via 'B'.",
+        ),
+        ("{ ...Nothing }", "Unknown fragment 'Nothing'."),
+        ("{ ... on Nothing { a { b } } }", "Unknown type 'Nothing'."),
+        ("{ me { name { first { letter } } } }", "Field 'name' must not have a selection"),
+    ],
+)
+async def test_a_document_that_makes_no_sense_is_measured_and_then_refused(
+    api: Api, document: str, said: str
+) -> None:
+    answer = await api.ask(api.cast.alice, document)
+
+    assert answer.data is None
+    assert set(answer.codes) == {"BAD_USER_INPUT"}
+    assert any(error["message"].startswith(said) for error in answer.errors)
+
+
+async def test_a_page_size_counts_wherever_it_is_written(api: Api) -> None:
+    pages = "sessions(first: $n) { edges { node { messages(first: $n) { edges { node { content } } } } } }"
+    plain, preset = f"query ($n: Int! = 20) {{ {pages} }}", f"query ($n: Int! = 100) {{ {pages} }}"
+    literal = f"{{ {pages.replace('$n', '100')} }}"
+    refused = ["The document asks too much: cost 30301, allowed 25000."]
+
+    asked: list[tuple[str, dict[str, Any], list[str]]] = [
+        (plain, {}, []),
+        (plain, {"n": 100}, refused),
+        (plain, {"n": 90}, []),
+        (plain, {"n": 100.0}, refused),
+        (preset, {}, refused),
+        (preset, {"n": 20}, []),
+        (literal, {}, refused),
+    ]
+
+    for document, variables, expected in asked * 2:  # the second time they are remembered
+        answer = await api.ask(api.cast.alice, document, **variables)
+        assert [error["message"] for error in answer.errors] == expected
+
+
+def test_a_page_that_is_too_long_in_one_operation_hides_no_long_one_in_another() -> None:
+    pages = "{ sessions(first: $n) { edges { node { messages(first: $n) { totalCount } } } } }"
+
+    usage = measured(f"query A ($n: Int = 100) {pages} query B ($n: Int = 1000000) {pages}")
+
+    assert usage.cost == 1 + 100 * (3 + 100)
+
+
+def test_fragments_that_double_each_other_are_visited_once() -> None:
+    doubling = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(20))
+    node = graphql.parse(f"{{ ...F0 }} {doubling} fragment F20 on Query {{ me {{ name }} }}")
+    measure = CountingMeasure(SCHEMA, node, {})
+
+    usage = measure.worst()
+
+    assert measure.visited == 43  # each selection that is written, once
+    assert usage.root_fields == 2**20
+    assert {error.message.split()[5] for error in check(usage, LIMITS)} == {"fields", "root", "cost"}
+
+
+@given(drawn_documents(SCHEMA))
+def test_a_document_is_measured_as_if_it_were_written_out(drawn: Drawn) -> None:
+    node = graphql.parse(drawn.document)
+
+    assert Measure(SCHEMA, node, drawn.variables).worst() == WrittenOut(SCHEMA, node, drawn.variables).usage()
+
+
+async def test_the_introspection_query_passes(api: Api) -> None:
+    whole = graphql.get_introspection_query(
+        specified_by_url=True,
+        directive_is_repeatable=True,
+        schema_description=True,
+        input_value_deprecation=True,
+    )
+
+    answer = await api.ask(None, whole)
+
+    assert answer.errors == []
+    assert answer.data is not None
+    assert len(answer.data["__schema"]["types"]) == len(SCHEMA.type_map)
+
+
+def test_what_dashboards_and_these_tests_ask_passes() -> None:
+    asked = [client.CREATE, client.CLAIM, client.RELEASE, client.HANDOFF]
+    asked += [sockets.ESCALATIONS, sockets.QUEUE_CHANGES]
+    asked += [f"query ($id: ID!) {{ session(id: $id) {{ {client.SESSION_FIELDS} }} }}"]
+    asked += [
+        request(operation, field, AnyId(), depth=2).document
+        for operation in OPERATIONS
+        for field in root_fields(operation)
+    ]
+
+    refused = {document: documents._read(SCHEMA, document).errors for document in asked}
+
+    assert {document: errors for document, errors in refused.items() if errors} == {}
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    for number in range(documents._REMEMBERED + 50):
+        documents._parse(f"{{ a{number} }}")
+
+    assert documents._parse.cache_info().currsize == documents._REMEMBERED
+    assert documents._read.cache_info().maxsize == documents._REMEMBERED
+
+
+async def test_a_document_that_is_asked_again_is_not_read_again(api: Api) -> None:
+    document = "query ($id: ID!) { session(id: $id) { id } once: me { name } }"
+    await api.ask(api.cast.alice, document, id="a")
+    before = documents._parse.cache_info().misses, documents._read.cache_info().misses
+
+    for id_ in ("b", "c"):
+        await api.ask(api.cast.alice, document, id=id_)
+
+    assert (documents._parse.cache_info().misses, documents._read.cache_info().misses) == before
+
+
+async def test_of_many_mistakes_a_few_are_told_without_suggestions(api: Api) -> None:
+    answer = await api.ask(
+        api.cast.alice, f"{{ me {{ {' '.join(f'nam{number}' for number in range(100))} }} }}"
+    )
+
+    said = [f"Cannot query field 'nam{number}' on type 'User'." for number in range(5)]
+    assert [error["message"] for error in answer.errors[:5]] == said
+    assert len(answer.errors) == 6
+    assert answer.errors[5]["message"].startswith("Too many validation errors")
+
+
+def measured(document: str) -> Usage:
+    return Measure(SCHEMA, graphql.parse(document), {}).worst()
+
+
+class CountingMeasure(Measure):
+    """Counts the selections that it visits."""
+
+    visited = 0
+
+    def _selection(self, node: SelectionNode, parent: GraphQLNamedType | None) -> Usage:
+        self.visited += 1
+        return super()._selection(node, parent)
+
+
+class AnyId(dict[str, str]):
+    """Has an id for whatever is asked."""
+
+    def __missing__(self, _: str) -> str:
+        return "x"
