@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 LEASE = timedelta(seconds=120)
 _LONGEST_WAIT_SECONDS = 2.0
-_SETTLE_TRIES = 6
+_SETTLE_TRIES = 9  # doubling from 0.2 s: 102 s together, a little less than the lease
 
 
 class MailLinks(Protocol):
@@ -129,7 +129,7 @@ class Outbox:
     async def _deliver(self, leased: Leased, lease: UUID, mailer: Mailer) -> None:
         async with self._database.transaction(leased.account_id) as tx:
             letter = await read_letter(tx, leased.id)
-            delivery = await self._begin(tx, letter, lease)
+            delivery = await self._begin(tx, letter, lease, mailer)
         if delivery is not None:
             attempt, fault = await self._send(delivery, letter, mailer)
             await self._settle(delivery, lease, attempt, fault)
@@ -141,8 +141,13 @@ class Outbox:
             handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
             await rounds.tell_if_unreached(tx, handoff, now=self._now())
 
-    async def _begin(self, tx: Transaction, letter: Letter, lease: UUID) -> DeliveryRow | None:
-        """Check a last time that the mail is wanted, and mark it SENDING; None where it is not."""
+    async def _begin(
+        self, tx: Transaction, letter: Letter, lease: UUID, mailer: Mailer
+    ) -> DeliveryRow | None:
+        """Check a last time that the mail is wanted, and mark it SENDING; None where it is not.
+
+        From here the lease outlasts a mail server that takes its time, and the recording after it.
+        """
         delivery = letter.delivery
         push = Push(delivery.handoff_id, delivery.recipient_id, delivery.round)
         if letter.push is not None:
@@ -155,7 +160,7 @@ class Outbox:
                 await deliveries.fail_push(tx, push)
             return None
         now = self._now()
-        begun = await outbox.begin(tx, delivery.id, lease, at=now, until=now + LEASE)
+        begun = await outbox.begin(tx, delivery.id, lease, at=now, until=now + LEASE + mailer.timeout)
         if begun is not None:
             await deliveries.fail_push(tx, push)
         return begun

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -69,6 +70,11 @@ class Mailer:
         self._mails = 0  #: begun on this connection
         self._used_at = 0.0
         self._needs_reset = False  #: a mail was begun and not accepted
+
+    @property
+    def timeout(self) -> timedelta:
+        """How long `send` takes at most."""
+        return timedelta(seconds=self._server.timeout_seconds)
 
     async def send(self, message: EmailMessage) -> Reply:
         """Hand in a mail with one recipient.
