@@ -3,6 +3,7 @@ RUN pip install --no-cache-dir uv
 WORKDIR /build
 COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY db db
+COPY assist assist
 COPY notify notify
 COPY resolvers resolvers
 COPY schema schema

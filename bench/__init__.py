@@ -1,0 +1,1 @@
+"""Measurements. Each prints a report; none asserts a time."""

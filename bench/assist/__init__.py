@@ -1,0 +1,1 @@
+"""How good assessments are, measured on sessions with known answers."""
