@@ -26,6 +26,9 @@ class RateLimits(Protocol):
     async def hit(self, action: str, account_id: UUID, user_id: UUID) -> float | None:
         """Count an action; return None where it is allowed, else the seconds until it is again."""
 
+    async def hit_address(self, action: str, address: str | None) -> float | None:
+        """Count an action of somebody who is not known, by their network address; answers as `hit`."""
+
 
 class Identify(Protocol):
     """Finds out whose token it is."""

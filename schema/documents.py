@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -112,6 +113,17 @@ def is_subscription(query: str, operation_name: str | None) -> bool:
     except (GraphQLError, RecursionError):
         return False
     return operation is not None and operation.operation == OperationType.SUBSCRIPTION
+
+
+def mutations_in(query: str, operation_name: str | None) -> list[str]:
+    """Return the names of the mutations that a document's operation asks for, without those in fragments."""
+    try:
+        operation = get_operation_ast(_parse(query), operation_name)
+    except (GraphQLError, RecursionError):
+        return []
+    if operation is None or operation.operation != OperationType.MUTATION:
+        return []
+    return [node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode)]
 
 
 def _hash_of(extensions: Mapping[str, Any] | None) -> str | None:

@@ -27,15 +27,21 @@ class Guard(FieldExtension):
             await context.count("mutation")
             answer = await next_(source, info, **kwargs)
         except Exception as error:  # refused or failed: it changed nothing, and is known by its record
-            _note(context, info.field_name, code_of(error))
+            await note(context, info.field_name, code_of(error))
             raise
         if hasattr(answer, "message"):  # a Problem: the unions hold successes without one
-            _note(context, info.field_name, type(answer).__name__)
+            await note(context, info.field_name, type(answer).__name__)
         return answer
 
 
-def _note(context: Context, operation: str, outcome: str) -> None:
+async def note(context: Context, operation: str, outcome: str) -> None:
+    """Keep a record of a mutation that was refused; of strangers, no more than one address may leave."""
     known = context.known_viewer
+    if (
+        known is None
+        and await context.services.rate_limits.hit_address("refused", context.address) is not None
+    ):
+        return
     context.services.refusals.note(
         Refused(
             account_id=None if known is None else known.account_id,

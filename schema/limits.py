@@ -5,7 +5,7 @@ the next twice would otherwise be two million fields to visit, in one kilobyte.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from graphql import (
@@ -48,8 +48,9 @@ class Limits:
     tokens: int = 2_000
     characters: int = 50_000
     depth: int = 16  #: the introspection query of graphql-js has 15
-    fields: int = 850
+    fields: int = 600
     aliases: int = 40
+    repeats: int = 12  #: of one place of the answer; validation compares each with each
     root_fields: int = 20
     directives: int = 40
     cost: int = 25_000  #: fields, times the length of each list that they stand in
@@ -62,6 +63,7 @@ class Usage:
     depth: int = 0
     fields: int = 0
     aliases: int = 0
+    repeats: int = 0
     root_fields: int = 0
     directives: int = 0
     cost: int = 0
@@ -72,13 +74,14 @@ class Usage:
             depth=max(self.depth, other.depth),
             fields=self.fields + other.fields,
             aliases=self.aliases + other.aliases,
+            repeats=max(self.repeats, other.repeats),
             root_fields=self.root_fields + other.root_fields,
             directives=self.directives + other.directives,
             cost=self.cost + other.cost,
         )
 
 
-_NAMES = [field.name for field in fields(Usage)]
+_NAMES = [each.name for each in fields(Usage)]
 
 
 def check(usage: Usage, limits: Limits) -> list[GraphQLError]:
@@ -112,16 +115,21 @@ class Measure:
         self.depends_on_variables = False
 
     def worst(self) -> Usage:
-        """Return the most that any operation of the document asks, for each limit by itself."""
+        """Return the most that any operation or fragment of the document asks, for each limit by itself.
+
+        Fragments that nothing spreads count as well: validation reads them before it refuses them.
+        """
         try:
             usages = [self._operation(operation) for operation in self._operations]
+            usages += [replace(self._fragment(name), root_fields=0) for name in self._fragments]
         except RecursionError:  # the parser bounds how selections nest, but not how fragments do
             return Usage(depth=_FATHOMLESS)
         return Usage(**{name: max((getattr(usage, name) for usage in usages), default=0) for name in _NAMES})
 
     def _operation(self, node: OperationDefinitionNode) -> Usage:
         root = self._schema.get_root_type(node.operation)
-        return self._selections(node.selection_set, root) + Usage(directives=len(node.directives or ()))
+        own = Usage(directives=len(node.directives or ()), repeats=_repeats(node.selection_set, _Place()))
+        return own + self._selections(node.selection_set, root)
 
     def _selections(self, node: SelectionSetNode | None, parent: GraphQLNamedType | None) -> Usage:
         usage = Usage()
@@ -147,7 +155,8 @@ class Measure:
             fragment = self._fragments.get(name)
             if fragment is not None:
                 inside = self._schema.get_type(fragment.type_condition.name.value)
-                self._measured[name] = self._selections(fragment.selection_set, inside)
+                own = Usage(repeats=_repeats(fragment.selection_set, _Place()))
+                self._measured[name] = own + self._selections(fragment.selection_set, inside)
         return self._measured[name]
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> Usage:
@@ -158,6 +167,7 @@ class Measure:
             depth=below.depth + 1,
             fields=below.fields + 1,
             aliases=below.aliases + (node.alias is not None),
+            repeats=below.repeats,
             root_fields=1,
             directives=below.directives,
             cost=1 + below.cost * self._length(node, definition),
@@ -187,6 +197,38 @@ class Measure:
                 value = self._variables.get(name, self._defaults.get(name))
                 return _length_of(value)
         return _DEFAULT_PAGE
+
+
+@dataclass(slots=True)
+class _Place:
+    """A place in an answer: how often it is asked for, and the places below it by name."""
+
+    asked: int = 0
+    below: dict[str, "_Place"] = field(default_factory=dict)
+
+
+def _repeats(node: SelectionSetNode | None, place: _Place) -> int:
+    """Count what a selection asks for at a place; return how often the most asked one is, there or below.
+
+    An inline fragment stands where it is; a fragment that is spread is a name of its own.
+    """
+    most = 0
+    for selection in () if node is None else node.selections:
+        if isinstance(selection, InlineFragmentNode):
+            most = max(most, _repeats(selection.selection_set, place))
+            continue
+        inner = place.below.setdefault(_name_of(selection), _Place())
+        inner.asked += 1
+        deeper = selection.selection_set if isinstance(selection, FieldNode) else None
+        most = max(most, inner.asked, _repeats(deeper, inner))
+    return most
+
+
+def _name_of(selection: SelectionNode) -> str:
+    if isinstance(selection, FieldNode):
+        return (selection.alias or selection.name).value
+    assert isinstance(selection, FragmentSpreadNode)  # noqa: S101 (inline fragments have no name)
+    return f"...{selection.name.value}"
 
 
 def _length_of(asked: object) -> int:

@@ -81,7 +81,8 @@ def _login_routes(node: Node) -> list[Route]:
     if node.login_mails is None:
         return []
     valid_for = timedelta(hours=node.settings.login_hours)
-    return LoginPages(node.database, node.login_mails, node.tokens, valid_for=valid_for).routes()
+    pages = LoginPages(node.database, node.login_mails, node.tokens, node.rate_limits, valid_for=valid_for)
+    return pages.routes()
 
 
 async def _to_graphql(_: Request) -> Response:

@@ -27,7 +27,8 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from resolvers.errors import RateLimited, Unauthenticated
 from schema.context import Context, Services
-from schema.documents import find_document, is_subscription
+from schema.documents import find_document, is_subscription, mutations_in
+from schema.guard import note
 from server.auth import bearer
 from server.events import EventStream
 from server.http_rules import BoundedRequest, check_request, label, refuse
@@ -146,9 +147,7 @@ class Endpoint(GraphQL[Context, None]):
             try:
                 await context.viewer()
             except Unauthenticated as refusal:
-                extensions = {"code": "UNAUTHENTICATED"}
-                errors = [GraphQLError(refusal.message, extensions=extensions)]
-                return PreExecutionError(data=None, errors=errors)
+                return await _turn_away(request_data, context, refusal)
         result = await super().execute_operation(
             request, request_adapter, request_data, context, root_value, sub_response
         )
@@ -234,6 +233,18 @@ class Endpoint(GraphQL[Context, None]):
     def encode_json(self, data: object) -> str:
         """Write JSON as text: bytes would become binary frames, which clients refuse."""
         return orjson.dumps(data).decode()
+
+
+async def _turn_away(
+    asked: GraphQLRequestData | list[GraphQLRequestData], context: Context, refusal: Unauthenticated
+) -> PreExecutionError:
+    """Answer somebody who is not known. The mutations that they tried are recorded."""
+    code = "UNAUTHENTICATED"
+    assert isinstance(asked, GraphQLRequestData)  # noqa: S101 (lists were refused when the body was read)
+    for name in mutations_in(asked.query or "", asked.operation_name):
+        await note(context, name, code)
+    error = GraphQLError(refusal.message, extensions={"code": code})
+    return PreExecutionError(data=None, errors=[error])
 
 
 async def _admit(request: Request, context: Context) -> None:

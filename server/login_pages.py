@@ -13,13 +13,14 @@ from starlette.routing import Route
 
 from db.session import Database
 from resolvers import logins
-from resolvers.errors import LoginLinkSpent, Refusal
+from resolvers.errors import LoginLinkSpent, RateLimited, Refusal
 from resolvers.inputs import MAX_EMAIL
 from schema.context import utc_now
 from server.auth import Tokens
 from server.http_rules import BoundedRequest, refuse
 from server.link_pages import PAGE_HEADERS, show_page
 from server.login_mails import LoginMails
+from server.rate_limits import RateLimits
 
 _ASKED = "If somebody has this address, a link to sign in is on its way. It is valid for 10 minutes."
 
@@ -28,7 +29,13 @@ class LoginPages:
     """The pages, with what they need."""
 
     def __init__(
-        self, database: Database, mails: LoginMails, tokens: Tokens, *, valid_for: timedelta
+        self,
+        database: Database,
+        mails: LoginMails,
+        tokens: Tokens,
+        rate_limits: RateLimits,
+        *,
+        valid_for: timedelta,
     ) -> None:
         """Describe the pages.
 
@@ -36,11 +43,13 @@ class LoginPages:
             database: Where the links are.
             mails: Sends them.
             tokens: Signs what a link is exchanged for.
+            rate_limits: Count the links that one network address asks for.
             valid_for: How long such a token is valid.
         """
         self._database = database
         self._mails = mails
         self._tokens = tokens
+        self._rate_limits = rate_limits
         self._valid_for = valid_for
 
     def routes(self) -> list[Route]:
@@ -56,6 +65,13 @@ class LoginPages:
             email = await _read_email(BoundedRequest(request.scope, request.receive))
         except HTTPException as error:
             return refuse(error)
+        address = None if request.client is None else request.client.host
+        wait = await self._rate_limits.hit_address("login", address)
+        if wait is not None:
+            refusal = RateLimited(wait)
+            response = refuse(HTTPException(429, refusal.message))
+            response.headers["Retry-After"] = str(refusal.retry_after_seconds)
+            return response
         self._mails.ask(email)
         return JSONResponse({"message": _ASKED}, status_code=202, headers={"Cache-Control": "no-store"})
 

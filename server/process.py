@@ -224,10 +224,12 @@ def _make_rate_limits(settings: Settings) -> RateLimits:
             settings.broadcast_url.get_secret_value(),
             {"mutation": settings.mutation_limit, "connect": settings.connect_limit},
             account_factor=settings.account_limit_factor,
+            strangers=settings.stranger_limit,
         )
     except ValueError:
         raise SettingsError(
-            "HANDOFF_MUTATION_LIMIT and HANDOFF_CONNECT_LIMIT must be like 50/second;600/minute."
+            "HANDOFF_MUTATION_LIMIT, HANDOFF_CONNECT_LIMIT and HANDOFF_STRANGER_LIMIT must be like "
+            "50/second;600/minute."
         ) from None
 
 

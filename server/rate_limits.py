@@ -20,13 +20,14 @@ _PATIENCE = 0.5
 class RateLimits:
     """Counts. A counter that cannot be reached limits nobody: the service goes on."""
 
-    def __init__(self, url: str, limits: dict[str, str], *, account_factor: int) -> None:
+    def __init__(self, url: str, limits: dict[str, str], *, account_factor: int, strangers: str) -> None:
         """Read the limits.
 
         Args:
             url: `memory://`, or the Redis that the nodes share.
             limits: What one user may do, by action, each like `50/second;600/minute`.
             account_factor: How many times as much all users of an account may do together.
+            strangers: What may come from one network address whose user is not known, of each action.
 
         Raises:
             ValueError: a limit cannot be read, or allows nothing.
@@ -38,6 +39,7 @@ class RateLimits:
             action: [_times(item, account_factor) for item in items]
             for action, items in self._per_user.items()
         }
+        self._per_address = _read(strangers)
 
     async def hit(self, action: str, account_id: UUID, user_id: UUID) -> float | None:
         """Count an action; return None where it is allowed, else the seconds until it is again.
@@ -46,23 +48,33 @@ class RateLimits:
         the account.
         """
         items = [
-            *[(item, user_id) for item in self._per_user[action]],
-            *[(item, account_id) for item in self._per_account[action]],
+            *[(item, str(user_id)) for item in self._per_user[action]],
+            *[(item, str(account_id)) for item in self._per_account[action]],
         ]
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                for item, whose in items:
-                    wait = await self._hit(item, action, str(whose))
-                    if wait is not None:
-                        return wait
-        except Exception:
-            log.warning("rate limits cannot be counted", exc_info=True)
-        return None
+        return await self._hit_all(action, items)
+
+    async def hit_address(self, action: str, address: str | None) -> float | None:
+        """Count an action of somebody who is not known; answers as `hit`.
+
+        All whose address is not known share one limit.
+        """
+        return await self._hit_all(action, [(item, address or "") for item in self._per_address])
 
     async def stop(self) -> None:
         """Close the connections."""
         if self._pool is not None:
             await self._pool.disconnect()
+
+    async def _hit_all(self, action: str, items: list[tuple[RateLimitItem, str]]) -> float | None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for item, whose in items:
+                    wait = await self._hit(item, action, whose)
+                    if wait is not None:
+                        return wait
+        except Exception:
+            log.warning("rate limits cannot be counted", exc_info=True)
+        return None
 
     async def _hit(self, item: RateLimitItem, action: str, key: str) -> float | None:
         if await self._limiter.hit(item, action, key):

@@ -1,6 +1,7 @@
 """Runs the API under uvicorn; in demo mode, prepares the database before and says what to do next."""
 
 import asyncio
+import gc
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -39,6 +40,12 @@ class Server(uvicorn.Server):
             )
         )
         self._ending = node.ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen. What was loaded until here stays: no collection looks at it again."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would last for ever, then wait for the rest. uvicorn itself closes the WebSockets."""

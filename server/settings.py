@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     account_limit_factor: int = Field(
         20, ge=1, description="How many times as much all users of an account may do together."
     )
+    stranger_limit: str = Field(
+        "20/minute;200/hour",
+        description="How many links to sign in one network address may ask for, and how many refused "
+        "mutations without a valid token are recorded of it.",
+    )
     claim_link_hours: float = Field(
         72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
     )

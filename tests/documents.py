@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import graphql
 from graphql import (
@@ -73,7 +73,17 @@ def ids_for(field: str, ids: dict[str, str]) -> dict[str, str]:
     return {argument: ids[kind] for argument, kind in names.items()}
 
 
-def request(operation: Operation, name: str, ids: dict[str, str], *, depth: int = 2) -> Request:
+def members(operation: Operation, name: str) -> list[str]:
+    """Return the types that a root field may answer, by name."""
+    shown = graphql.get_named_type(root_fields(operation)[name].type)
+    if not isinstance(shown, GraphQLUnionType | GraphQLInterfaceType):
+        return [shown.name]
+    return [one.name for one in SCHEMA.get_possible_types(shown)]
+
+
+def request(
+    operation: Operation, name: str, ids: dict[str, str], *, depth: int = 2, member: str = ""
+) -> Request:
     """Make a request of a root field: every argument but `after` is given, every plain field selected.
 
     Args:
@@ -81,6 +91,7 @@ def request(operation: Operation, name: str, ids: dict[str, str], *, depth: int 
         name: The field.
         ids: The id to send for each argument and input field that takes one.
         depth: How many levels of objects to select below the field's own.
+        member: Of the types that the field may answer, the one to select from; all of them where empty.
     """
     field = root_fields(operation)[name]
     given = {
@@ -91,7 +102,11 @@ def request(operation: Operation, name: str, ids: dict[str, str], *, depth: int 
     declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in given)
     passed = ", ".join(f"{argument}: ${argument}" for argument in given)
     head = f"{operation} ({declared}) {{ {name}({passed})" if given else f"{operation} {{ {name}"
-    return Request(f"{head} {_selection(field.type, depth)} }}", given)
+    selection = _selection(field.type, depth)
+    if member:
+        kind = cast("GraphQLObjectType", SCHEMA.type_map[member])
+        selection = f"{{ ... on {member} {_selection(kind, depth)} }}"
+    return Request(f"{head} {selection} }}", given)
 
 
 def id_arguments(operation: Operation, name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import graphql
@@ -124,15 +124,26 @@ class WrittenOut:
         }
 
     def usage(self) -> Usage:
-        """Count the one operation."""
+        """Count the most of the one operation and of every fragment, each limit by itself."""
         (operation,) = (one for one in self._document.definitions if isinstance(one, OperationDefinitionNode))
-        root = self._schema.get_root_type(operation.operation)
+        whole = self._count(operation, self._schema.get_root_type(operation.operation))
+        parts = [
+            replace(self._count(one, self._schema.get_type(one.type_condition.name.value)), root_fields=0)
+            for one in self._fragments.values()
+        ]
+        names = [field.name for field in fields(Usage)]
+        return Usage(**{name: max(getattr(one, name) for one in [whole, *parts]) for name in names})
+
+    def _count(
+        self, node: OperationDefinitionNode | FragmentDefinitionNode, kind: GraphQLNamedType | None
+    ) -> Usage:
         self._directives: list[DirectiveNode] = []
-        asked = list(self._fields(operation.selection_set, root, 1, 1))
+        asked = list(self._fields(node.selection_set, kind, 1, 1))
         return Usage(
             depth=max(field.depth for field in asked) if asked else 0,
             fields=len(asked),
             aliases=sum(field.node.alias is not None for field in asked),
+            repeats=max(Counter(_places(node.selection_set, ())).values()),
             root_fields=Counter(field.depth for field in asked)[1],
             directives=len(self._directives),
             cost=sum(field.times for field in asked),
@@ -175,3 +186,17 @@ class WrittenOut:
             return 20
         is_list = str(field.type).startswith("[") and node.name.value != "edges"
         return 10 if is_list and not graphql.get_named_type(field.type).name.startswith("__") else 1
+
+
+def _places(selections: SelectionSetNode | None, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Walk through the places of an answer as often as each is asked for. Fragments are not opened."""
+    for node in () if selections is None else selections.selections:
+        if isinstance(node, InlineFragmentNode):
+            yield from _places(node.selection_set, path)
+        elif isinstance(node, FieldNode):
+            place = (*path, (node.alias or node.name).value)
+            yield place
+            yield from _places(node.selection_set, place)
+        else:
+            assert isinstance(node, FragmentSpreadNode)
+            yield (*path, f"...{node.name.value}")

@@ -27,25 +27,44 @@ def nested(depth: int) -> str:
 
 
 def fields(count: int) -> str:
-    asked = (["name", "email", "role", "active"] * count)[: count - 1]
-    return f"{{ me {{ {' '.join(asked)} }} }}"
+    """Spread the fields over a chain: the same ones often in one place are refused by themselves."""
+    names = (["id", "label", "status", "order"] * 11 + [""]) * 20
+    chain, left = "", count - 2
+    for _ in range(14):
+        here = min(44, left)
+        chain += f"{' '.join(names[:here])} "
+        left -= here
+        if not left:
+            break
+        chain, left = f"{chain} parentBranch {{ ", left - 1
+    closing = "}" * chain.count("{")
+    return f'{{ session(id: "x") {{ activeBranch {{ {chain} {closing} }} }} }}'
 
 
 def aliases(count: int) -> str:
     return f"{{ me {{ {' '.join(f'a{number}: name' for number in range(count))} }} }}"
 
 
+def repeats(count: int) -> str:
+    """Ask for one place of the answer in as many ways as it can be written."""
+    spread = "... on Query { me { name } } "
+    return f"{{ me {{ name ... on User {{ name }} }} {spread * (count - 2)} }}"
+
+
 def root_names(count: int) -> str:
-    return f"{{ {'__typename ' * count} }}"
+    return f"{{ {' '.join(f'a{number}: __typename' for number in range(count))} }}"
 
 
 def directives(count: int) -> str:
-    return f"{{ me {{ {'name @skip(if: false) ' * count} }} }}"
+    asked = [f"{name} @skip(if: false) @include(if: true)" for name in ("name", "email", "role") * 12]
+    odd = " active @skip(if: false)" if count % 2 else ""
+    return f"{{ me {{ {' '.join(asked[: count // 2])}{odd} }} }}"
 
 
 def cost(asked: int) -> str:
     """Return a document that asks 25,000, with as many root fields more as that is exceeded by."""
-    page = f"sessions(first: 39) {{ edges {{ node {{ messages(first: 22) {{ {'totalCount ' * 29} }} }} }} }}"
+    counted = f"{'totalCount ' * 12} pageInfo {{ {'hasNextPage ' * 12} {'endCursor ' * 4} }}"
+    page = f"sessions(first: 39) {{ edges {{ node {{ messages(first: 22) {{ {counted} }} }} }} }}"
     return f"{{ {page} {'__typename ' * (asked - 25_000)} }}"
 
 
@@ -58,6 +77,7 @@ EDGES = {
     "depth": nested,
     "fields": fields,
     "aliases": aliases,
+    "repeats": repeats,
     "root_fields": root_names,
     "directives": directives,
     "cost": cost,
@@ -84,7 +104,7 @@ async def test_what_reaches_a_limit_is_answered_and_what_passes_it_is_refused(ap
         at = await api.ask(api.cast.alice, document(getattr(LIMITS, name)))
         beyond = await api.ask(api.cast.alice, TOO_MUCH[name])
 
-        assert (at.errors == []) == (name != "depth"), at  # no session has the id
+        assert (at.errors == []) == (name not in {"depth", "fields"}), at  # no session has the id
         assert set(at.codes) <= {"BAD_USER_INPUT", "NOT_FOUND"}
         assert (beyond.data, beyond.codes) == (None, ["BAD_USER_INPUT"])
     assert (await api.ask(api.cast.alice, characters(LIMITS.characters))).errors == []
@@ -131,7 +151,13 @@ def test_a_fragment_counts_as_often_as_it_is_spread() -> None:
 
     usage = measured(f"{{ me {{ {'...Names ' * 7} }} }} {fragment}")
 
-    assert usage == Usage(depth=2, fields=15, aliases=7, root_fields=1, directives=7, cost=15)
+    assert usage == Usage(depth=2, fields=15, aliases=7, repeats=7, root_fields=1, directives=7, cost=15)
+
+
+def test_a_fragment_that_nothing_spreads_counts_since_validation_reads_it() -> None:
+    usage = measured("{ me { name } } fragment Names on User { id name name email role }")
+
+    assert usage == Usage(depth=2, fields=5, repeats=2, root_fields=1, cost=5)
 
 
 def test_the_worst_operation_of_a_document_counts() -> None:
@@ -208,7 +234,8 @@ def test_fragments_that_double_each_other_are_visited_once() -> None:
 def test_a_document_is_measured_as_if_it_were_written_out(drawn: Drawn) -> None:
     node = graphql.parse(drawn.document)
 
-    assert Measure(SCHEMA, node, drawn.variables).worst() == WrittenOut(SCHEMA, node, drawn.variables).usage()
+    written_out = WrittenOut(SCHEMA, node, drawn.variables)
+    assert Measure(SCHEMA, node, drawn.variables).worst() == written_out.usage()
 
 
 async def test_the_introspection_query_passes(api: Api) -> None:

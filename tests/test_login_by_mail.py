@@ -128,6 +128,28 @@ async def test_a_mail_server_that_refuses_stops_no_other_login(api: Api, smtp: S
     assert [mail.recipients for mail in smtp.mails] == [("bob@northwind.example",)]
 
 
+async def test_one_network_address_asks_for_a_few_links_only(
+    database_url: str, cast: Cast, smtp: SmtpServer
+) -> None:
+    async with running_api(
+        database_url, cast, smtp_url=f"smtp+plain://{smtp.host}:{smtp.port}", stranger_limit="2/hour"
+    ) as api:
+        answers = [
+            await ask(api, f"{name}@northwind.example") for name in ("alice", "nobody", "bob", "nobody")
+        ]
+        await mails_of(api).idle()
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429, 429]
+    wait = answers[2].headers["retry-after"]
+    assert 0 < int(wait) <= 3600
+    assert answers[2].json() == {
+        "errors": [
+            {"message": f"Too many at once. Try again in {wait} s.", "extensions": {"code": "RATE_LIMITED"}}
+        ]
+    }
+    assert [mail.recipients for mail in smtp.mails] == [("alice@northwind.example",)]
+
+
 async def test_an_address_gets_one_mail_a_minute(api: Api, smtp: SmtpServer) -> None:
     now = datetime.now(UTC)
     counts = []

@@ -28,7 +28,10 @@ mutation {
 """
 DONE = {"updateNotificationPreferences": {"preferences": {"quietReminders": True}}}
 LIMITED = "RATE_LIMITED"
-SENTENCE = "HANDOFF_MUTATION_LIMIT and HANDOFF_CONNECT_LIMIT must be like 50/second;600/minute."
+SENTENCE = (
+    "HANDOFF_MUTATION_LIMIT, HANDOFF_CONNECT_LIMIT and HANDOFF_STRANGER_LIMIT must be like "
+    "50/second;600/minute."
+)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from db.audit_log import Refused
 from db.enums import EventKind
@@ -85,6 +86,50 @@ async def test_who_is_not_signed_in_is_recorded_as_nobody(api: Api, who: str) ->
 
     assert answer.codes == ["UNAUTHENTICATED"]
     assert await recorded(api) == [Record(None, None, "claimHandoff", "UNAUTHENTICATED")]
+
+
+async def test_a_stranger_who_is_turned_away_at_the_door_is_recorded_too(
+    database_url: str, cast: Cast
+) -> None:
+    two = "mutation { releaseHandoff(input: { handoffId: 1 }) { __typename } startSession { id } }"
+    async with running_api(database_url, cast, demo=False) as api:
+        answers = [await api.ask(None, document) for document in (two, "{ me { name } }", "mutation {")]
+
+        assert [answer.codes for answer in answers] == [["UNAUTHENTICATED"]] * 3
+        assert await recorded(api) == [
+            Record(None, None, "releaseHandoff", "UNAUTHENTICATED"),
+            Record(None, None, "startSession", "UNAUTHENTICATED"),
+        ]
+
+
+async def test_a_stranger_cannot_fill_the_log(database_url: str, cast: Cast) -> None:
+    async with running_api(database_url, cast, stranger_limit="2/hour") as api:
+        for _ in range(4):
+            await api.ask(None, CLAIM, id=str(new_id()))
+        await api.ask(cast.vera, CLAIM, id=str(new_id()))
+
+        assert await recorded(api) == [
+            Record(None, None, "claimHandoff", "UNAUTHENTICATED"),
+            Record(None, None, "claimHandoff", "UNAUTHENTICATED"),
+            Record(cast.account_id, cast.vera.id, "claimHandoff", "FORBIDDEN"),
+        ]
+
+
+async def test_the_database_itself_keeps_what_was_recorded(api: Api, engine: str) -> None:
+    await api.ask(api.cast.vera, CLAIM, id=str(new_id()))
+    before = await recorded(api)
+    changes = ["UPDATE audit_log SET outcome = 'none'", "DELETE FROM audit_log"]
+    if engine == "sqlite":
+        changes.append("INSERT OR REPLACE INTO audit_log SELECT * FROM audit_log")
+
+    refused = "refusals are never changed" if engine == "sqlite" else "permission denied for table audit_log"
+    for change in changes:
+        with pytest.raises(DBAPIError, match=refused):
+            async with api.node.database.system() as tx:
+                await tx.connection.execute(text(change))
+
+    assert before == [Record(api.cast.account_id, api.cast.vera.id, "claimHandoff", "FORBIDDEN")]
+    assert await recorded(api) == before
 
 
 async def test_who_does_too_much_is_recorded(database_url: str, cast: Cast) -> None:
