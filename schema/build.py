@@ -15,6 +15,7 @@ from schema.errors import PublicErrors
 from schema.mutations import Mutation
 from schema.queries import Query
 from schema.scalars import Duration
+from schema.streams import SharingExecutor
 from schema.subscriptions import Subscription
 
 
@@ -34,6 +35,7 @@ def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
         mutation=Mutation,
         subscription=Subscription,
         extensions=[PublicErrors, partial(Documents, allowed)],
+        execution_context_class=SharingExecutor,
         config=StrawberryConfig(scalar_map={timedelta: Duration}),
     )
 

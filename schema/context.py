@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import strawberry
@@ -18,6 +18,9 @@ from resolvers.errors import RateLimited, Unauthenticated
 from resolvers.identity import Caller
 from resolvers.refusals import RefusalLog
 from schema.loaders import Loaders
+
+if TYPE_CHECKING:
+    from schema.streams import Streams
 
 
 class RateLimits(Protocol):
@@ -57,6 +60,7 @@ class Services:
     identify: Identify
     rate_limits: RateLimits
     refusals: RefusalLog
+    streams: "Streams | None" = None  #: shares the execution of events; None: each subscriber executes them
     documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
     recheck_seconds: float = 2.0  #: how often a running subscription asks whether its viewer may go on

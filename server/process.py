@@ -23,6 +23,7 @@ from notify.smtp import Mailer, MailServer
 from resolvers.refusals import RefusalLog
 from schema.context import Services, utc_now
 from schema.documents import read_manifest
+from schema.streams import Streams
 from server.auth import Identify, Tokens
 from server.jwks import KeySet, ProviderTokens
 from server.key_uses import KeyUses
@@ -178,6 +179,7 @@ class Node:
             identify=Identify(self.database, self.tokens, provider, self.key_uses),
             rate_limits=self.rate_limits,
             refusals=self.refusals,
+            streams=Streams() if settings.shared_streams else None,
             documents=_read_documents(settings),
             push_grace=settings.grace,
         )

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     account_limit_factor: int = Field(
         20, ge=1, description="How many times as much all users of an account may do together."
     )
+    shared_streams: bool = Field(
+        True, description="Whether an event is executed once for all equal subscriptions of an account."
+    )
     stranger_limit: str = Field(
         "20/minute;200/hour",
         description="How many links to sign in one network address may ask for, and how many refused "
