@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 
 from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
 from db.models import deliveries, handoffs
@@ -22,7 +22,7 @@ class Audit:
     escalations: int
     settled: int  #: every delivery has reached an end
     overdue: int  #: a delivery should have been made and was not
-    unreached: int  #: no delivery has arrived or may still arrive
+    unreached: int  #: no delivery has arrived or may still arrive, and nobody has it
     median_lag_seconds: float | None  #: from due to sent, over all mails sent; None without any
     p99_lag_seconds: float | None
 
@@ -35,7 +35,7 @@ async def audit(tx: Transaction, *, since: datetime, now: datetime) -> Audit:
         func.count(),
         func.coalesce(func.sum(case((of_each.c.open == 0, 1), else_=0)), 0),
         func.coalesce(func.sum(case((of_each.c.overdue > 0, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((and_(of_each.c.open == 0, of_each.c.told == 0), 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_reached_nobody(of_each), 1), else_=0)), 0),
     )
     row = (await tx.connection.execute(totals)).one()
     lags = await _lags(tx, made)
@@ -71,14 +71,20 @@ def _of_each(made: ColumnElement[bool], now: datetime) -> Select[tuple[object, .
     return (
         select(
             handoffs.c.id,
+            handoffs.c.claimed_by_id,
             func.count(case((is_open, 1))).label("open"),
             func.count(case((is_overdue, 1))).label("overdue"),
             func.count(case((has_arrived, 1))).label("told"),
         )
         .select_from(handoffs.outerjoin(deliveries, tells))
         .where(made)
-        .group_by(handoffs.c.id)
+        .group_by(handoffs.c.id, handoffs.c.claimed_by_id)
     )
+
+
+def _reached_nobody(of_each: Subquery) -> ColumnElement[bool]:
+    """Return the condition that neither a delivery nor a claim shows that somebody knows."""
+    return and_(of_each.c.open == 0, of_each.c.told == 0, of_each.c.claimed_by_id.is_(None))
 
 
 async def _lags(tx: Transaction, made: ColumnElement[bool]) -> list[float]:

@@ -145,6 +145,14 @@ async def is_hopeful(tx: Transaction, handoff_id: UUID) -> bool:
     return await tx.fetch_value(statement) is not None
 
 
+async def is_being_told(tx: Transaction, handoff_id: UUID) -> bool:
+    """Tell whether it is not known yet what becomes of some delivery that asks a responder."""
+    waiting = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING))
+    asks = and_(deliveries.c.handoff_id == handoff_id, deliveries.c.kind.in_(ASKING_KINDS))
+    statement = select(deliveries.c.id).where(tx.own(deliveries), asks, waiting).limit(1)
+    return await tx.fetch_value(statement) is not None
+
+
 async def latest_round(tx: Transaction, handoff_id: UUID, recipient_id: UUID) -> int:
     """Return the last round that mails a responder about a handoff, -1 for none.
 

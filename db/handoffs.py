@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,7 @@ class HandoffRow:
     round: int  #: of telling the responders; a release begins the next
     reach_online: int  #: responders with a dashboard at the moment of handoff
     reach_email: int  #: responders without
+    unreachable: bool  #: whether none of them had a channel open at the moment of handoff
     handed_off_by_id: UUID
     created_at: datetime
     claimed_by_id: UUID | None
@@ -42,6 +43,11 @@ class HandoffRow:
     opened_at: datetime  #: when it last came into the queue
     reminders: int  #: sent since it was opened
     next_reminder_at: datetime | None  #: None: nobody is reminded
+    reach_check_at: datetime | None  #: when to see whether anybody could be told of the round; None: known
+
+
+#: How long after a telling, and how often until it is known, a worker sees whether anybody could be told.
+REACH_CHECK_EVERY = timedelta(minutes=1)
 
 
 class QueueOrder(Enum):
@@ -135,6 +141,7 @@ async def remind(
         "round": handoffs.c.round + 1,
         "reminders": handoffs.c.reminders + 1,
         "next_reminder_at": next_reminder_at,
+        "reach_check_at": at + REACH_CHECK_EVERY,
     }
     return await _move(tx, handoff_id, due, values)
 
@@ -148,6 +155,17 @@ async def waiting(tx: Transaction) -> list[HandoffRow]:
 async def schedule_reminder(tx: Transaction, handoff_id: UUID, at: datetime | None) -> None:
     """Set when the next reminder of an open handoff is due."""
     await _move(tx, handoff_id, handoffs.c.state == HandoffState.OPEN, {"next_reminder_at": at})
+
+
+async def check_reach(tx: Transaction, handoff_id: UUID, *, at: datetime) -> HandoffRow | None:
+    """Take up the check of an open handoff that is due, and set the next; None where none is (any more)."""
+    due = and_(handoffs.c.state == HandoffState.OPEN, handoffs.c.reach_check_at <= at)
+    return await _move(tx, handoff_id, due, {"reach_check_at": at + REACH_CHECK_EVERY})
+
+
+async def end_reach_checks(tx: Transaction, handoff_id: UUID) -> None:
+    """Record that it is known whether anybody could be told of the present round."""
+    await _move(tx, handoff_id, handoffs.c.reach_check_at.is_not(None), {"reach_check_at": None})
 
 
 async def close(tx: Transaction, handoff_id: UUID, *, at: datetime) -> HandoffRow | None:
@@ -216,6 +234,9 @@ def _reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]
         "reminders": 0,
         "next_reminder_at": case(
             (handoffs.c.intent == HandoffIntent.ESCALATE, literal(next_reminder_at, UtcDateTime))
+        ),
+        "reach_check_at": case(
+            (handoffs.c.intent == HandoffIntent.ESCALATE, literal(at + REACH_CHECK_EVERY, UtcDateTime))
         ),
     }
 

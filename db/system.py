@@ -144,6 +144,12 @@ async def due_reminders(tx: SystemTransaction, *, now: datetime, limit: int) -> 
     return await _due(tx, due, handoffs.c.next_reminder_at, limit)
 
 
+async def due_reach_checks(tx: SystemTransaction, *, now: datetime, limit: int) -> list[DueHandoff]:
+    """Return open handoffs of which it is to be seen whether anybody could be told, longest due first."""
+    due = and_(handoffs.c.state == HandoffState.OPEN, handoffs.c.reach_check_at <= now)
+    return await _due(tx, due, handoffs.c.reach_check_at, limit)
+
+
 async def expired_claims(tx: SystemTransaction, *, now: datetime, limit: int) -> list[DueHandoff]:
     """Return claimed handoffs whose claim has expired, those longest expired first."""
     due = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claim_expires_at <= now)

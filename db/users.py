@@ -65,6 +65,17 @@ async def sign_out(tx: Transaction, user_id: UUID, *, at: datetime) -> None:
     await change(tx, user_id, {"tokens_not_before": at})
 
 
+async def lock(tx: Transaction, user_id: UUID) -> UserRow:
+    """Return a user who exists, as other transactions left them, and hold them until this one ends.
+
+    Rows that refer to them may be written meanwhile.
+    """
+    statement = _select(tx.own(users), users.c.id == user_id).with_for_update(key_share=True)
+    row = await tx.fetch_one(statement, UserRow)
+    assert row is not None  # noqa: S101 (users are never removed)
+    return row
+
+
 async def change(tx: Transaction, user_id: UUID, values: dict[str, Any]) -> None:
     """Set columns of a user of this account."""
     await tx.execute(update(users).where(tx.own(users), users.c.id == user_id).values(values))

@@ -4,6 +4,7 @@ A handoff's words are rendered once; each recipient's mail adds its headers, its
 Whatever a person typed is data here: it can break neither a header nor the page.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.headerregistry import BaseHeader
@@ -32,6 +33,7 @@ _NOBODY = UUID(int=0)
 # `legible` takes control characters out of everything else, so these cannot be forged.
 _LINK_MARK = "\x00link\x00"
 _WHY_MARK = "\x00why\x00"
+_UNSUBSCRIBE_MARK = "\x00unsubscribe\x00"
 
 _COLOURS = {"URGENT": "#b42318", "HIGH": "#b54708", "NORMAL": "#1456b8", "LOW": "#526071"}
 _CLAIMED_COLOUR = "#067647"
@@ -78,7 +80,7 @@ class EscalationMail:
     created_at: datetime  #: of the handoff
     link: str  #: https URL of the handoff; may differ by recipient
     why: str  #: one sentence: why this recipient gets this mail
-    unsubscribe: str | None = None  #: https URL whose POST stops mails of this kind
+    unsubscribe: str | None = None  #: https URL whose page, or POST, stops mails of this kind
 
 
 def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
@@ -106,13 +108,26 @@ def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
             recipient_email="",
             link="",
             why="",
-            unsubscribe=None,
+            unsubscribe=None if mail.unsubscribe is None else _UNSUBSCRIBE_MARK,
         )
     )
-    link, why = "".join(legible(mail.link).split()), one_line(mail.why)
-    message.attach(body_part("plain", text.replace(_LINK_MARK, link).replace(_WHY_MARK, wrapped(why))))
-    message.attach(body_part("html", page.replace(_LINK_MARK, escape(link)).replace(_WHY_MARK, escape(why))))
+    why = one_line(mail.why)
+    links = {_LINK_MARK: _address(mail.link), _UNSUBSCRIBE_MARK: _address(mail.unsubscribe or "")}
+    message.attach(body_part("plain", _filled(text, {**links, _WHY_MARK: wrapped(why)})))
+    pieces = {mark: escape(piece) for mark, piece in {**links, _WHY_MARK: why}.items()}
+    message.attach(body_part("html", _filled(page, pieces)))
     return message
+
+
+def _address(link: str) -> str:
+    return "".join(legible(link).split())
+
+
+def _filled(words: str, pieces: Mapping[str, str]) -> str:
+    """Put the recipient's own pieces where their marks are."""
+    for mark, piece in pieces.items():
+        words = words.replace(mark, piece)
+    return words
 
 
 @lru_cache(maxsize=8)
@@ -170,6 +185,7 @@ def _view(mail: EscalationMail) -> dict[str, object]:
     return {
         "link": _LINK_MARK,
         "why": _WHY_MARK,
+        "unsubscribe": mail.unsubscribe,
         "colour": _CLAIMED_COLOUR
         if mail.kind == "CLAIMED"
         else _COLOURS.get(mail.priority, _COLOURS["NORMAL"]),

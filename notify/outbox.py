@@ -6,7 +6,8 @@
 4. Record the answer at once, before anything else.
 
 A worker that dies leaves its leases behind; when they end, another worker takes over. It may repeat the
-one mail that had been accepted and not yet recorded, with the same Message-ID; nothing else comes twice.
+one mail that had been accepted and not yet recorded, with the same Message-ID. So may a mail server that
+takes a mail and does not say so. Nothing else comes twice.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 LEASE = timedelta(seconds=120)
+#: Said of an attempt after which nobody knows whether the mail was accepted.
+IN_DOUBT = "The mail server may have it nevertheless."
 _LONGEST_WAIT_SECONDS = 2.0
 _SETTLE_TRIES = 9  # doubling from 0.2 s: 102 s together, a little less than the lease
 
@@ -67,6 +70,7 @@ class Outbox:
         self._mailers = mailers
         self._mail = mail
         self._now = now
+        self._unfinished: set[UUID] = set()  #: leases under which something may wait that was not begun
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -91,17 +95,24 @@ class Outbox:
 
     async def send_batch(self) -> int:
         """Lease what is due and see each delivery through; return how many that were."""
-        lease = new_id()
-        now = self._now()
+        for unfinished in list(self._unfinished):
+            await self._give_back(unfinished)
+        lease, now = new_id(), self._now()
+        self._unfinished.add(lease)  # from now on: the rows may be leased although no answer says so
         async with self._database.system() as tx:
             leased = await system.lease_due(tx, lease, now=now, until=now + LEASE, limit=BATCH)
-        if leased:
-            waiting = list(reversed(leased))
-            await asyncio.gather(*(self._work_off(waiting, lease, mailer) for mailer in self._mailers))
-            if waiting:
-                async with self._database.system() as tx:
-                    await system.give_back(tx, lease)
+        waiting = list(reversed(leased))
+        all_done = await asyncio.gather(*(self._work_off(waiting, lease, mailer) for mailer in self._mailers))
+        if waiting or not all(all_done):
+            await self._give_back(lease)
+        self._unfinished.discard(lease)
         return len(leased)
+
+    async def _give_back(self, lease: UUID) -> None:
+        """End a lease for what was not begun under it: after an outage of the database it is due at once."""
+        async with self._database.system() as tx:
+            await system.give_back(tx, lease)
+        self._unfinished.discard(lease)
 
     async def _try_batch(self) -> int:
         try:
@@ -117,14 +128,20 @@ class Outbox:
         except TimeoutError:
             pass
 
-    async def _work_off(self, waiting: list[Leased], lease: UUID, mailer: Mailer) -> None:
-        """Take deliveries until none is left. One recipient's failure touches no other's."""
+    async def _work_off(self, waiting: list[Leased], lease: UUID, mailer: Mailer) -> bool:
+        """Take deliveries until none is left. One recipient's failure touches no other's.
+
+        Returns: whether each was seen through.
+        """
+        all_done = True
         while waiting and not self._stopping:
             leased = waiting.pop()
             try:
                 await self._deliver(leased, lease, mailer)
             except Exception:
                 log.exception("delivery failed", extra={"delivery_id": str(leased.id)})
+                all_done = False
+        return all_done
 
     async def _deliver(self, leased: Leased, lease: UUID, mailer: Mailer) -> None:
         async with self._database.transaction(leased.account_id) as tx:
@@ -181,6 +198,8 @@ class Outbox:
             text = fault.text
         except SendFault as error:
             fault, code, text = error, error.code, error.text
+            if error.in_doubt:  # tried again all the same: rather twice, with one Message-ID, than never
+                text = f"{text} {IN_DOUBT}"
         number, accepted = delivery.attempts, fault is None
         attempt = Attempt(number=number, finished_at=self._now(), accepted=accepted, code=code, text=text)
         return attempt, fault

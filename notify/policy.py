@@ -31,14 +31,9 @@ _LONGEST_RETRY_SECONDS = 600.0
 class Reach:
     """Whom a handoff reached at the moment that it was made."""
 
-    intent: HandoffIntent
     online: int  #: responders with a dashboard that shows it
     email: int  #: the other responders
-
-    @property
-    def unreachable(self) -> bool:
-        """Whether there is nobody to tell of an escalation. Parking is not meant to tell anybody."""
-        return self.intent == HandoffIntent.ESCALATE and self.online + self.email == 0
+    unreachable: bool  #: no responder has a channel open. Never for parking, which is not meant to tell
 
 
 def recipients(
@@ -61,10 +56,15 @@ def is_in(audience: ReminderAudience | None, role: Role) -> bool:
 
 
 def reach(intent: HandoffIntent, told: Iterable[UserRow], online: set[UUID]) -> Reach:
-    """Count who is at a screen and who is not."""
+    """Count who is at a screen and who is not, and find out whether anybody has a channel open."""
     told = list(told)
     at_a_screen = sum(user.id in online for user in told)
-    return Reach(intent, online=at_a_screen, email=len(told) - at_a_screen)
+    can_be_told = any(_is_pushed(user, online) or not user.mute_email for user in told)
+    return Reach(
+        online=at_a_screen,
+        email=len(told) - at_a_screen,
+        unreachable=intent == HandoffIntent.ESCALATE and not can_be_told,
+    )
 
 
 def plan(
@@ -79,16 +79,20 @@ def plan(
     """
     planned = []
     for user in told:
-        is_pushed = user.id in online and not user.mute_push
+        is_pushed = _is_pushed(user, online)
         if user.id in online:
             muted = SkipReason.OPTED_OUT if user.mute_push else None
             planned.append(_delivery(user, Channel.PUSH, now, muted))
-        is_quiet = user.mute_email or (kind == DeliveryKind.REMINDER and user.quiet_reminders)
+        is_quiet = _is_muted(user, kind)
         due_at = now + grace if is_pushed else now
         waits = is_pushed and user.mute_email
         skipped = SkipReason.OPTED_OUT if is_quiet and not waits else None
         planned.append(_delivery(user, Channel.EMAIL, due_at, skipped))
     return planned
+
+
+def _is_pushed(user: UserRow, online: set[UUID]) -> bool:
+    return user.id in online and not user.mute_push
 
 
 def _delivery(user: UserRow, channel: Channel, due_at: datetime, skipped: SkipReason | None) -> NewDelivery:
@@ -115,9 +119,16 @@ def reason_to_skip(
         return _ENDED[handoff.state]
     if latest_round > delivery.round:
         return SkipReason.SUPERSEDED
-    if recipient.mute_email or (delivery.kind == DeliveryKind.REMINDER and recipient.quiet_reminders):
+    if _is_muted(recipient, delivery.kind):
         return SkipReason.OPTED_OUT
     return SkipReason.PUSH_DELIVERED if push == DeliveryStatus.DELIVERED else None
+
+
+def _is_muted(user: UserRow, kind: DeliveryKind) -> bool:
+    """Tell whether somebody has turned off mails of a kind. That nobody could be told they must know."""
+    if kind == DeliveryKind.UNREACHED:
+        return False
+    return user.mute_email or (kind == DeliveryKind.REMINDER and user.quiet_reminders)
 
 
 def _tells_of(kind: DeliveryKind, state: HandoffState) -> bool:

@@ -177,11 +177,14 @@ async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now
     Raises:
         Forbidden: the viewer only reads.
         HandoffNotFound: the account has no such handoff.
+        BadInput: it was parked, which tells no one.
     """
     require_responder(viewer)
     if await sessions.lock_of_handoff(tx, handoff_id) is None:
         raise HandoffNotFound
     handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    if handoff.intent == HandoffIntent.PARK:
+        raise BadInput("This handoff was parked: parking tells no one, so there is nothing to acknowledge.")
     seen = await events.exists(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff_id, viewer.id, handoff.round)
     if handoff.state == HandoffState.OPEN and not seen:
         push = deliveries.Push(handoff_id, viewer.id, handoff.round)
@@ -294,6 +297,7 @@ async def _store(
         round=0,
         reach_online=reach.online,
         reach_email=reach.email,
+        unreachable=reach.unreachable,
         handed_off_by_id=viewer.id,
         created_at=now,
         claimed_by_id=None,
@@ -303,6 +307,7 @@ async def _store(
         opened_at=now,
         reminders=0,
         next_reminder_at=(await policies.read(tx)).reminder_at(now, after=now) if is_escalated else None,
+        reach_check_at=now + handoffs.REACH_CHECK_EVERY if is_escalated else None,
     )
     await handoffs.add(tx, handoff)
     package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
@@ -344,4 +349,4 @@ def _fingerprint(new: NewHandoff) -> str:
 
 
 def _reach(handoff: HandoffRow) -> Reach:
-    return Reach(handoff.intent, online=handoff.reach_online, email=handoff.reach_email)
+    return Reach(online=handoff.reach_online, email=handoff.reach_email, unreachable=handoff.unreachable)

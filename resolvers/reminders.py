@@ -1,4 +1,4 @@
-"""What the clock does: reminds of escalations that nobody claims, and ends claims that nobody works on.
+"""What the clock does: reminders, ends of claims, and news that nobody could be told.
 
 Each function is one job of a worker. Several workers may begin the same one: the conditional statement
 lets one of them through, and the others find nothing to do.
@@ -7,7 +7,7 @@ lets one of them through, and the others find nothing to do.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import handoffs, policies, sessions
+from db import deliveries, handoffs, policies, sessions
 from db.enums import DeliveryKind, EventKind, ReminderAudience
 from db.session import Transaction
 from notify import rounds
@@ -44,6 +44,23 @@ async def remind(tx: Transaction, handoff_id: UUID, *, now: datetime, grace: tim
         audience=policy.remind,
     )
     await rounds.tell_if_unreached(tx, handoff, now=now)
+    return True
+
+
+async def check_reach(tx: Transaction, handoff_id: UUID, *, now: datetime) -> bool:
+    """Tell the escalator where nobody could be told of a round; False where no check is due (any more).
+
+    The worker whose mail was the last hope tells them at once. Here it is made up for one that died
+    between its record of the refusal and that.
+    """
+    if await sessions.lock_of_handoff(tx, handoff_id) is None:
+        return False
+    handoff = await handoffs.check_reach(tx, handoff_id, at=now)
+    if handoff is None:
+        return False
+    if not await deliveries.is_being_told(tx, handoff_id):
+        await handoffs.end_reach_checks(tx, handoff_id)
+        await rounds.tell_if_unreached(tx, handoff, now=now)
     return True
 
 

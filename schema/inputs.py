@@ -148,7 +148,8 @@ class UpdateNotificationPreferencesInput:
         default=None, description="No pushes of escalations: the mail goes at once instead."
     )
     mute_email: bool | None = strawberry.field(
-        default=None, description="No mails of escalations: pushes only."
+        default=None,
+        description="No mails, pushes only; but one if nobody could be told of what you escalated.",
     )
     quiet_reminders: bool | None = strawberry.field(default=None, description="No mails that remind.")
 

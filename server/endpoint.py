@@ -1,6 +1,7 @@
 """/graphql: GraphQL over HTTP, over WebSocket (graphql-transport-ws), and over events (graphql-sse)."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -33,6 +34,8 @@ from server.auth import bearer
 from server.events import EventStream
 from server.http_rules import BoundedRequest, check_request, label, refuse
 from server.sockets import SocketAdapter, SocketHandler
+
+log = logging.getLogger(__name__)
 
 EXPLORER = Path(__file__).parent / "explorer"
 EXPLORER_HEADERS = {
@@ -110,6 +113,9 @@ class Endpoint(GraphQL[Context, None]):
             response = refuse(error)
         except ClientDisconnect:
             return
+        except Exception:  # the database is away before the operation has begun: no result could say it
+            log.exception("request not answered")
+            response = refuse(HTTPException(500, "Something went wrong on the server. It was logged."))
         response = label(request, response, is_request_error=request.state.is_request_error)
         await response(scope, receive, send)
 

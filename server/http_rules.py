@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 LARGEST_BODY = 1024 * 1024
 GRAPHQL_JSON = "application/graphql-response+json"
 _JSON = "application/json"
-_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED"}
+_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 500: "INTERNAL"}
 #: RFC 9110 sections 15.5.2 and 15.5.6 demand these.
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "GET, POST"}}
 #: A page of another site cannot make a browser send any of these on a plain GET, so their presence shows

@@ -1,13 +1,20 @@
 """/metrics: what an operator watches, for Prometheus. Counted when asked for; no figure names anybody."""
 
+import asyncio
+import logging
+
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from db import system
 from schema.context import utc_now
 from server.process import Node
+
+log = logging.getLogger(__name__)
+
+_ANSWER_SECONDS = 5.0
 
 
 class Metrics:
@@ -23,15 +30,30 @@ class Metrics:
         self._connected = self._gauge("broadcast_connected", "1 while wake-ups reach this node")
 
     async def respond(self, _: Request) -> Response:
-        """Count, and answer in Prometheus's text format."""
-        async with self._node.database.system_reading() as tx:
-            backlog = await system.backlog(tx, now=utc_now())
+        """Count, and answer in Prometheus's text format; 503 while the database is away.
+
+        Figures of the node alone would look as if nothing waited. They stand in the refusal, for people.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS), self._node.database.system_reading() as tx:
+                backlog = await system.backlog(tx, now=utc_now())
+        except Exception:
+            log.warning("deliveries not counted", exc_info=True)
+            return self._refuse()
         self._due.set(backlog.due)
         self._overdue.set(backlog.overdue)
         self._oldest.set(backlog.oldest_seconds)
         self._dashboards.set(self._node.presence.count)
         self._connected.set(self._node.wakeups.connected)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _refuse(self) -> Response:
+        parts = {
+            "database": "not reachable",
+            "dashboards": self._node.presence.count,
+            "broadcast_connected": self._node.wakeups.connected,
+        }
+        return JSONResponse(parts, status_code=503)
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(f"handoff_{name}", help_text, registry=self._registry)

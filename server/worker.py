@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from db import system
 from db.session import Database
@@ -65,17 +66,23 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def do_due(database: Database, grace: timedelta) -> int:
-    """Remind, and end claims, where that is due now; return how many handoffs were touched."""
+    """Remind, end claims and check reach, where that is due now; return how many handoffs were touched."""
     now = utc_now()
     async with database.system_reading() as tx:
         to_remind = await system.due_reminders(tx, now=now, limit=_BATCH)
         to_expire = await system.expired_claims(tx, now=now, limit=_BATCH)
+        to_check = await system.due_reach_checks(tx, now=now, limit=_BATCH)
     touched = 0
-    for due, job in ((to_remind, reminders.remind), (to_expire, reminders.expire_claim)):
+    jobs = (
+        (to_remind, partial(reminders.remind, grace=grace)),
+        (to_expire, partial(reminders.expire_claim, grace=grace)),
+        (to_check, reminders.check_reach),
+    )
+    for due, job in jobs:
         for handoff in due:
             try:
                 async with database.transaction(handoff.account_id) as tx:
-                    touched += await job(tx, handoff.id, now=now, grace=grace)
+                    touched += await job(tx, handoff.id, now=now)
             except Exception:  # the others are due as well
                 log.exception("due handoff not worked off", extra={"handoff_id": str(handoff.id)})
     return touched

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from uuid import UUID
 
@@ -52,14 +52,20 @@ class Clerk:
     """A worker that sends one batch after the other, and stops with each mail in hand."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._counter = _Counter()
-        self._outbox = Outbox(database, [self._counter], MAIL, now)
+        self._database = database
+        self._now = now
         self._batch: asyncio.Task[int] | None = None
+        self._start()
 
     @property
     def in_hand(self) -> UUID | None:
         """The delivery whose mail waits for an answer."""
         return self._counter.in_hand
+
+    @property
+    def timeout(self) -> timedelta:
+        """How long the mail server may take over one mail: so much longer a lease lasts from then on."""
+        return self._counter.timeout
 
     @property
     def is_busy(self) -> bool:
@@ -77,13 +83,16 @@ class Clerk:
         await self._go_on()
 
     async def die(self) -> None:
-        """End at once, and leave everything as it is."""
+        """End at once, and leave everything as it is; the one that takes its place knows nothing of it."""
         if self._batch is not None:
             self._batch.cancel()
             await asyncio.gather(self._batch, return_exceptions=True)
         self._batch = None
-        self._counter.in_hand = None
-        self._counter.reached.clear()
+        self._start()
+
+    def _start(self) -> None:
+        self._counter = _Counter()
+        self._outbox = Outbox(self._database, [self._counter], MAIL, self._now)
 
     async def _go_on(self) -> None:
         assert self._batch is not None

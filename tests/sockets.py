@@ -27,6 +27,10 @@ subscription ($teamId: ID, $after: String) { queueChanged(teamId: $teamId, after
 """
 
 
+class SocketClosed(AssertionError):  # noqa: N818  # an end, not a fault
+    """The server has closed the socket on which something was expected."""
+
+
 class Operation:
     """One operation of a socket, and what came for it."""
 
@@ -129,7 +133,8 @@ class Socket:
         """Wait for a message of a queue; a socket that closes meanwhile fails the test at once."""
         async with asyncio.timeout(within):
             message = await queue.get()
-        assert message is not None, f"closed with {self.connection.close_code}"
+        if message is None:
+            raise SocketClosed(f"closed with {self.connection.close_code}")
         return message
 
     async def end(self) -> None:

@@ -136,6 +136,21 @@ async def test_of_what_does_not_wait_any_more_nothing_is_recorded(api: Api, stat
     assert await cast.all_rows() == before
 
 
+async def test_what_was_parked_cannot_be_acknowledged(api: Api) -> None:
+    cast = api.cast
+    parked = (await api.create(cast.alice, (await cast.start_session()).id, "PARK"))["handoff"]["id"]
+    before = await cast.all_rows()
+
+    answer = await api.ask(cast.bob, ACKNOWLEDGE, id=parked)
+
+    assert answer.data is None
+    assert answer.refusal() == (
+        "BAD_USER_INPUT",
+        "This handoff was parked: parking tells no one, so there is nothing to acknowledge.",
+    )
+    assert await cast.all_rows() == before
+
+
 async def test_a_viewer_is_forbidden_to_acknowledge(api: Api) -> None:
     handoff_id = await escalate(api)
     before = await api.cast.all_rows()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from db.deliveries import DeliveryRow
-from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
+from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
 from db.handoffs import HandoffRow
 from db.models import deliveries, handoffs
 from db.session import columns_of, new_id
@@ -118,6 +118,33 @@ async def test_what_somebody_has_seen_is_not_unreached(api: Api, smtp: SmtpServe
     assert await audit(api) == NOTHING | {"escalations": 1, "settled": 1}
 
 
+@pytest.mark.parametrize("end", ["claimed", "resolved by the claimer"])
+async def test_what_somebody_claimed_before_anything_arrived_is_not_unreached(api: Api, end: str) -> None:
+    cast = api.cast
+    session = await cast.start_session()
+    await api.claim(cast.bob, await api.escalate(cast.alice, session.id))
+    if end == "resolved by the claimer":
+        (await api.change(cast.bob, "resolveSession", sessionId=str(session.id))).only()
+
+    assert await audit(api) == NOTHING | {"escalations": 1, "settled": 1}
+
+
+async def test_what_was_claimed_and_came_back_is_unreached_if_the_new_round_arrives_nowhere(
+    api: Api, smtp: SmtpServer
+) -> None:
+    cast = api.cast
+    for user in cast.responders:
+        smtp.refuse(user.email, 550, "no such user")
+    handoff_id = await escalate(api)
+    await api.claim(cast.bob, handoff_id)
+    await api.release(cast.bob, handoff_id)
+    await make_outbox(cast.database, smtp).send_batch()
+
+    found = await audit(api)
+
+    assert (found["settled"], found["unreached"]) == (1, 1)
+
+
 @pytest.mark.parametrize("name", ["bob", "vera"])
 async def test_only_admins_may_audit(api: Api, name: str) -> None:
     answer = await ask(api, getattr(api.cast, name), utc_now())
@@ -183,6 +210,12 @@ async def shuffle(api: Api, choose: random.Random, now: datetime) -> None:
             intent = choose.choice([*HandoffIntent, HandoffIntent.ESCALATE])
             created_at = now - timedelta(minutes=choose.uniform(0, 120))
             changed = {"created_at": created_at, "intent": intent, "next_reminder_at": None}
+            if choose.random() < 0.3:
+                changed |= {
+                    "state": HandoffState.CLAIMED,
+                    "claimed_by_id": api.cast.bob.id,
+                    "claimed_at": now,
+                }
             await tx.execute(update(handoffs).where(handoffs.c.id == id_).values(changed))
         for (id_,) in (await tx.connection.execute(select(deliveries.c.id))).all():
             changed = some_delivery(choose, now)
@@ -226,7 +259,7 @@ def count_by_hand(rows: Rows, since: datetime, now: datetime) -> dict[str, Any]:
         counted["escalations"] += 1
         counted["settled"] += not waits
         counted["overdue"] += any(now - due_at > timedelta(minutes=1) for due_at in waits)
-        counted["unreached"] += not waits and not told
+        counted["unreached"] += not waits and not told and handoff.claimed_by_id is None
         lags += [max((row.sent_at - due_at).total_seconds(), 0) for row, due_at in of_it if row.sent_at]
     counted["medianLagSeconds"] = nearest_rank(lags, Fraction(1, 2))
     counted["p99LagSeconds"] = nearest_rank(lags, Fraction(99, 100))

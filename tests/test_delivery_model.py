@@ -185,6 +185,13 @@ class Ledger(RuleBasedStateMachine):
             self._note("HANDOFF_RELEASED", it)
 
     @precondition(lambda self: self._all)
+    @rule(pick=A_PICK)
+    def check_reach(self, pick: int) -> None:
+        """The clock looks whether anybody could be told; whoever is to learn of it has learned it already."""
+        it = self._pick(pick)
+        self._run(lambda tx: reminders.check_reach(tx, it.id, now=self._now))
+
+    @precondition(lambda self: self._all)
     @rule(pick=A_PICK, who=A_PERSON)
     def acknowledge(self, pick: int, who: str) -> None:
         """Somebody says that they have seen it."""
@@ -389,7 +396,7 @@ class Ledger(RuleBasedStateMachine):
             if row.id == shift.clerk.in_hand:
                 assert why_not is None
                 told.status, told.attempts = DeliveryStatus.SENDING, told.attempts + 1
-                told.lease_until = self._now + LEASE
+                told.lease_until = self._now + LEASE + shift.clerk.timeout
                 shift.in_hand = (it, told)
             elif row.leased_by is None:
                 assert why_not is not None

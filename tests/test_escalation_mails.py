@@ -2,13 +2,17 @@
 
 import asyncio
 
+import pytest
+
 from db.enums import DeliveryStatus, SkipReason
+from notify.outbox import IN_DOUBT
 from resolvers import admin
 from schema.context import utc_now
 from tests.client import Api
 from tests.mailing import mails_of, make_due, make_outbox, outbox_for
 from tests.servers.processes import free_port
 from tests.servers.smtp import SmtpServer, Trouble
+from tests.workers import attempts_at, times_sent
 
 
 async def test_every_responder_but_the_escalator_gets_one_mail(api: Api, smtp: SmtpServer) -> None:
@@ -92,6 +96,44 @@ async def test_a_mail_refused_for_now_goes_at_the_next_try(api: Api, smtp: SmtpS
     assert (bob.status, bob.attempts, bob.error) == (DeliveryStatus.SENT, 2, None)
     ids = [mail.message["Message-ID"] for mail in smtp.mails]
     assert len(ids) == len(set(ids)) == 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "copies"), [(Trouble.DROP_BEFORE_REPLY, 2), (Trouble.DROP_DURING_DATA, 1)]
+)
+async def test_a_mail_that_may_have_been_taken_is_sent_again_with_the_same_id_and_says_so(
+    api: Api, smtp: SmtpServer, trouble: Trouble, copies: int
+) -> None:
+    cast = api.cast
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
+    smtp.misbehave(trouble)
+    await make_outbox(cast.database, smtp, mailers=1).send_batch()
+    smtp.behave()
+    doubtful = await mails_of(cast.database, cast.account_id, handoff_id)
+    assert [row.status for row in doubtful.values()] == [DeliveryStatus.PENDING] * 3
+    assert all(
+        (row.error or "").endswith(f"(while handing over the mail) {IN_DOUBT}") for row in doubtful.values()
+    )
+    await make_due(cast.database, cast.account_id)
+
+    await make_outbox(cast.database, smtp).send_batch()
+
+    stored = (await mails_of(cast.database, cast.account_id, handoff_id)).values()
+    assert [row.status for row in stored] == [DeliveryStatus.SENT] * 3
+    assert times_sent(smtp) == {row.id: copies for row in stored}
+    for row in stored:
+        assert await attempts_at(cast.database, row.id) == [(1, True, None), (2, True, 250)]
+
+
+async def test_a_refusal_leaves_no_doubt(api: Api, smtp: SmtpServer) -> None:
+    cast = api.cast
+    smtp.refuse_mail(451, "try again later", times=1)
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
+
+    await make_outbox(cast.database, smtp, mailers=1).send_batch()
+
+    stored = (await mails_of(cast.database, cast.account_id, handoff_id)).values()
+    assert {row.error for row in stored} == {None, "try again later"}
 
 
 async def test_a_server_that_is_absent_delays_nothing_and_loses_nothing(api: Api) -> None:

@@ -9,6 +9,7 @@ from db.models import sessions
 from server.http_rules import GRAPHQL_JSON
 from tests.cast import Cast
 from tests.client import Api, running_api
+from tests.feeds import faults, rename_table
 from tests.raw_http import ANSWERED, ASKED, JSON, refusal
 
 START = 'mutation { startSession(input: { problemSummary: "VPN" }) { session { id } } }'
@@ -139,3 +140,19 @@ async def test_the_explorer_loads_nothing_from_elsewhere(api: Api) -> None:
     assert "http" not in page.text.replace("http-equiv", "")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert page.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON, "text/event-stream"])
+async def test_without_a_database_the_answer_is_json_too(
+    closed: Api, caplog: pytest.LogCaptureFixture, accept: str
+) -> None:
+    headers = {"Authorization": f"Bearer {closed.token(closed.cast.alice)}", "Accept": accept}
+    await rename_table(closed.cast.database, "users", "gone")
+
+    response = await closed.http.post("/graphql", json=ASKED, headers=headers)
+
+    assert response.status_code == 500
+    assert response.headers["content-type"].startswith(GRAPHQL_JSON if accept == GRAPHQL_JSON else JSON)
+    message = "Something went wrong on the server. It was logged."
+    assert response.json() == {"errors": [{"message": message, "extensions": {"code": "INTERNAL"}}]}
+    assert faults(caplog) == ["request not answered"]

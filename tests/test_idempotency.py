@@ -17,6 +17,7 @@ from resolvers.errors import BadInput
 from resolvers.handoffs import Created, NewHandoff
 from tests.cast import Cast
 from tests.client import CREATE, Answer, Api
+from tests.mailing import set_preferences
 
 REUSED = "idempotencyKey was used with another input in the last 24 hours. Use a new key."
 
@@ -58,6 +59,19 @@ async def test_a_retry_shows_the_reach_that_was_recorded_then(api: Api) -> None:
     second = await api.create(cast.alice, session.id, idempotencyKey="k1")
 
     assert first["reach"] == second["reach"] == {"online": 0, "email": 3, "unreachable": False}
+
+
+async def test_a_retry_repeats_that_nobody_could_be_reached(api: Api) -> None:
+    cast = api.cast
+    session = await cast.start_session()
+    for user in (cast.bob, cast.olivia, cast.adam):
+        await set_preferences(api, user, muteEmail=True)
+    first = await api.create(cast.alice, session.id, idempotencyKey="k1")
+    await set_preferences(api, cast.bob, muteEmail=False)
+
+    second = await api.create(cast.alice, session.id, idempotencyKey="k1")
+
+    assert first["reach"] == second["reach"] == {"online": 0, "email": 3, "unreachable": True}
 
 
 @pytest.mark.parametrize("changed", ["session", "intent", "notes", "priority"])

@@ -12,8 +12,9 @@ from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind, DeliveryStatus, SkipReason
 from db.models import deliveries
 from db.session import Database
+from schema.context import utc_now
 from tests.client import Api
-from tests.mailing import mails_of, make_outbox
+from tests.mailing import change_handoffs, mails_of, make_outbox
 from tests.servers.processes import HandoffProcess
 from tests.servers.smtp import SmtpServer, Trouble
 from tests.sockets import eventually
@@ -144,6 +145,34 @@ async def test_only_the_mail_that_was_accepted_and_not_recorded_is_repeated_with
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert first.recipients == second.recipients
     assert await attempts_at(cast.database, in_doubt) == [(1, False, None), (2, True, 250)]
+
+
+async def test_a_worker_killed_before_it_tells_that_nobody_could_be_told_is_made_up_for(
+    api: Api, smtp: SmtpServer, database_url: str
+) -> None:
+    cast = api.cast
+    for user in (cast.bob, cast.olivia, cast.adam):
+        smtp.refuse(user.email, 550, "no such user")
+    handoff_id = await escalate(api)
+    worker, other = make_worker(database_url, smtp), make_worker(database_url, smtp)
+    with closing(worker, other):
+        async with AsyncExitStack() as stack:
+            tx = await stack.enter_async_context(cast.database.system())
+            await tx.execute(text("LOCK TABLE account_counters IN ACCESS EXCLUSIVE MODE"))
+            await start(worker)
+            await until_settled(cast.database)
+            await until_somebody_waits_for_a_lock(cast.database)
+            worker.kill()
+        assert {row.status for row in (await mails(api, handoff_id)).values()} == {DeliveryStatus.FAILED}
+        assert await mails_of(cast.database, cast.account_id, handoff_id, DeliveryKind.UNREACHED) == {}
+
+        await change_handoffs(cast.database, cast.account_id, reach_check_at=utc_now())
+        await start(other)
+        (mail,) = await smtp.arrival(1)
+
+    assert mail.recipients == (cast.alice.email,)
+    assert mail.message["Subject"] == "Nobody could be told: VPN drops every hour"
+    assert (await api.timeline(handoff_id))[1:] == [("ESCALATION_UNREACHED", None, "found nobody to tell")]
 
 
 async def test_what_a_killed_worker_held_is_left_alone_until_its_lease_ends(

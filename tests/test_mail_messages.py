@@ -10,6 +10,7 @@ from email.parser import BytesParser
 from email.policy import SMTP, SMTPUTF8, default
 from email.utils import getaddresses
 from html.parser import HTMLParser
+from textwrap import wrap
 from uuid import UUID
 
 import pytest
@@ -65,6 +66,11 @@ def text_of(message: EmailMessage) -> str:
 
 def html_of(message: EmailMessage) -> str:
     return content_of(message, "html")
+
+
+def folded_why() -> str:
+    """Return the reason as it stands at the end of a text."""
+    return "\n".join(wrap(WHY, 72))
 
 
 def content_of(message: EmailMessage, kind: str) -> str:
@@ -399,6 +405,30 @@ def test_a_reminder_says_that_nobody_came() -> None:
     for body in (text_of(message), Page(html_of(message)).text):
         assert "Nobody has picked this up yet." in body
         assert "Reminder 3" in body
+
+
+def test_a_reminder_shows_where_each_recipient_stops_reminders() -> None:
+    reminder = replace(ESCALATION, kind="REMINDER", unsubscribe="https://x.example/quiet/bob?a=1&b=2")
+    other = replace(reminder, recipient_email="eve@example.org", unsubscribe="https://x.example/quiet/eve")
+
+    first, second = send(reminder), send(other)
+
+    assert text_of(first).endswith(
+        f"{folded_why()}\n\nStop reminders:\nhttps://x.example/quiet/bob?a=1&b=2\n"
+    )
+    assert 'href="https://x.example/quiet/bob?a=1&amp;b=2"' in html_of(first)
+    assert Page(html_of(first)).text.endswith("Stop reminders")
+    for body in (text_of(second), html_of(second)):
+        assert "https://x.example/quiet/eve" in body
+        assert "quiet/bob" not in body
+
+
+@pytest.mark.parametrize("kind", ["ESCALATION", "CLAIMED", "UNREACHED"])
+def test_no_other_mail_offers_to_stop_reminders(kind: str) -> None:
+    message = send(replace(ESCALATION, kind=kind, claimed_by="Bob"))
+
+    for body in (text_of(message), html_of(message)):
+        assert "Stop reminders" not in body
 
 
 def test_a_claim_names_the_winner() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from schema.context import utc_now
 from tests.client import Api
+from tests.feeds import rename_table
 from tests.mailing import change_deliveries, make_outbox, open_dashboard
 from tests.servers.smtp import SmtpServer
 
@@ -44,3 +45,14 @@ async def test_metrics_show_what_workers_have_not_done_yet(api: Api, smtp: SmtpS
     assert idle["oldest_due_seconds"] == 0
     assert late["oldest_due_seconds"] >= timedelta(minutes=10).total_seconds()
     assert idle["broadcast_connected"] == 1
+
+
+async def test_without_a_database_metrics_say_so_and_what_the_node_knows_itself(api: Api) -> None:
+    await rename_table(api.cast.database, "deliveries", "gone")
+
+    page = await api.http.get("/metrics")
+
+    assert (page.status_code, page.headers["content-type"]) == (503, "application/json")
+    assert page.json() == {"database": "not reachable", "dashboards": 0, "broadcast_connected": True}
+    await rename_table(api.cast.database, "gone", "deliveries")
+    assert (await figures(api))["deliveries_due"] == 0

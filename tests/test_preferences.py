@@ -1,5 +1,6 @@
 """Each person decides how they are told; one channel stays open, and what is turned off is on record."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -114,6 +115,20 @@ async def test_two_changes_in_one_request_know_of_each_other(api: Api) -> None:
     assert await preferences_of(api, "bob") == ALL_ON | {"muteEmail": True}
 
 
+async def test_two_requests_at_once_never_turn_both_channels_off(api: Api) -> None:
+    for _ in range(5):
+        answers = await asyncio.gather(
+            set_preferences(api, api.cast.bob, mutePush=True),
+            set_preferences(api, api.cast.bob, muteEmail=True),
+        )
+
+        (refused,) = [answer for answer in answers if answer.errors]
+        assert refused.refusal() == ("BAD_USER_INPUT", ONE_CHANNEL)
+        stored = await preferences_of(api, "bob")
+        assert stored["mutePush"] != stored["muteEmail"]
+        assert not (await set_preferences(api, api.cast.bob, mutePush=False, muteEmail=False)).errors
+
+
 async def test_who_mutes_pushes_gets_the_mail_at_once(api: Api) -> None:
     cast = api.cast
     await set_preferences(api, cast.bob, mutePush=True)
@@ -146,6 +161,34 @@ async def test_who_mutes_mails_gets_none(api: Api, smtp: SmtpServer, is_online: 
     assert (cast.bob.email,) not in [mail.recipients for mail in smtp.mails]
     unconfirmed = [(0, "PUSH", "FAILED", None)] if is_online else []
     assert await told_to_bob(api, handoff_id) == [(0, "EMAIL", "SKIPPED", "OPTED_OUT"), *unconfirmed]
+
+
+async def test_who_mutes_mails_still_learns_that_nobody_could_be_told(api: Api, smtp: SmtpServer) -> None:
+    cast = api.cast
+    await set_preferences(api, cast.alice, muteEmail=True)
+    for user in (cast.bob, cast.olivia, cast.adam):
+        smtp.refuse(user.email, 550, "no such user")
+    handoff_id = await escalate(api)
+    outbox = make_outbox(cast.database, smtp)
+
+    assert [await outbox.send_batch(), await outbox.send_batch()] == [3, 1]
+
+    (mail,) = smtp.mails
+    assert mail.recipients == (cast.alice.email,)
+    assert mail.message["Subject"] == "Nobody could be told: VPN drops every hour"
+    assert (0, "Alice", "EMAIL", "SENT", None) in await api.deliveries(handoff_id)
+
+
+async def test_who_mutes_mails_is_not_mailed_who_claimed(api: Api, smtp: SmtpServer) -> None:
+    cast = api.cast
+    await set_preferences(api, cast.alice, muteEmail=True)
+    handoff_id = await escalate(api)
+
+    await api.claim(cast.bob, handoff_id)
+    await make_outbox(cast.database, smtp).send_batch()
+
+    assert smtp.mails == []
+    assert (0, "Alice", "EMAIL", "SKIPPED", "OPTED_OUT") in await api.deliveries(handoff_id)
 
 
 @pytest.mark.parametrize("is_online", [True, False], ids=["online", "offline"])

@@ -1,4 +1,4 @@
-"""What a page of the queue costs does not grow with the handoffs ever made."""
+"""What a page of the queue, or a look of the clock, costs does not grow with the handoffs ever made."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import ClauseElement, Executable, insert, text
 from sqlalchemy.ext.compiler import compiles
 
-from db import handoffs
+from db import handoffs, system
 from db.enums import HandoffIntent, HandoffPriority, HandoffState, SessionStatus
 from db.handoffs import QueueFilter, QueueOrder
 from db.models import handoffs as handoffs_table
@@ -70,6 +70,24 @@ async def test_pages_are_read_from_the_index_of_the_waiting_in_its_order(
         assert f"using {index} on handoffs" in plan
         assert "Sort" not in plan
         assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_what_the_clock_looks_for_is_read_from_an_index(database: Database, cast: Cast) -> None:
+    await _remember_many(database, cast)
+    looks = {
+        "ix_handoffs_to_remind": system.due_reminders,
+        "ix_handoffs_to_check": system.due_reach_checks,
+        "ix_handoffs_to_expire": system.expired_claims,
+    }
+
+    for index, look in looks.items():
+        async with database.system_reading() as tx:
+            planning = Planning(tx.connection, cast.account_id)
+            await look(planning, now=NOON, limit=100)
+
+        assert index in planning.plan
+        assert "Seq Scan" not in planning.plan
 
 
 async def _plan(database: Database, cast: Cast, order: QueueOrder, after: tuple[object, ...] | None) -> str:

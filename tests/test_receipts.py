@@ -17,7 +17,7 @@ from notify.receipts import Receipts
 from schema.context import utc_now
 from tests.cast import Cast
 from tests.live import Live, running_server
-from tests.mailing import mails_of, make_due, make_outbox, open_dashboard
+from tests.mailing import mails_of, make_due, make_outbox, open_dashboard, set_preferences
 from tests.servers.smtp import SmtpServer
 from tests.sockets import ESCALATIONS, Message, Operation, Socket, eventually
 
@@ -243,6 +243,38 @@ async def test_a_viewer_is_asked_for_no_receipt(live: Live) -> None:
         await until_handled(socket)
         assert socket.pings == []
     assert await told(live, handoff_id, cast.vera) == {}
+
+
+async def test_who_mutes_pushes_at_an_open_dashboard_is_mailed_and_asked_for_no_receipt(
+    live: Live, smtp: SmtpServer
+) -> None:
+    cast = live.cast
+    async with dashboard(live, cast.bob) as (socket, pushed):
+        await set_preferences(live, cast.bob, mutePush=True)
+
+        handoff_id = await live.escalate_new()
+
+        assert (await pushed.next_event())["handoff"]["id"] == handoff_id
+        await until_handled(socket)
+        assert socket.pings == []
+    muted: Told = {"PUSH": ("SKIPPED", "OPTED_OUT", None), "EMAIL": ("PENDING", None, None)}
+    assert await told(live, handoff_id, cast.bob) == muted
+    await make_outbox(cast.database, smtp).send_batch()
+    assert await told(live, handoff_id, cast.bob) == muted | {"EMAIL": ("SENT", None, None)}
+
+
+async def test_who_mutes_pushes_no_more_is_asked_for_receipts_at_the_dashboard_that_is_open(
+    live: Live,
+) -> None:
+    cast = live.cast
+    await set_preferences(live, cast.bob, mutePush=True)
+    async with dashboard(live, cast.bob) as (_, pushed):
+        await set_preferences(live, cast.bob, mutePush=False)
+
+        handoff_id = await live.escalate_new()
+
+        assert (await pushed.next_event())["handoff"]["id"] == handoff_id
+        await until_told(live, handoff_id, cast.bob, CONFIRMED)
 
 
 @pytest.mark.parametrize("moment", ["before the claim", "after the claim"])

@@ -42,7 +42,9 @@ def make_worker(
     return HandoffProcess("worker", env=env, ready_line="worker started")
 
 
-def make_node(database_url: str, *, broadcast_url: str | None = None) -> tuple[HandoffProcess, str]:
+def make_node(
+    database_url: str, *, broadcast_url: str | None = None, grace: float = 30
+) -> tuple[HandoffProcess, str]:
     """Describe a node that sends no mails, and return its address too; nothing runs before `start`."""
     port = free_port()
     env = {
@@ -50,6 +52,7 @@ def make_node(database_url: str, *, broadcast_url: str | None = None) -> tuple[H
         "HANDOFF_DATABASE_URL": database_url,
         "HANDOFF_BROADCAST_URL": broadcast_url or database_url,
         "HANDOFF_PORT": str(port),
+        "HANDOFF_PUSH_GRACE": str(grace),
         "HANDOFF_WORKER": "off",
     }
     address = f"127.0.0.1:{port}"

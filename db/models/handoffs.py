@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     text,
 )
 
@@ -39,6 +41,7 @@ handoffs = Table(
     Column("round", Integer, nullable=False, server_default=text("0")),  # of telling the responders
     Column("reach_online", Integer, nullable=False),
     Column("reach_email", Integer, nullable=False),
+    Column("unreachable", Boolean, nullable=False, server_default=false()),  # at the moment of handoff
     Column("handed_off_by_id", Uuid, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("claimed_by_id", Uuid),
@@ -48,6 +51,7 @@ handoffs = Table(
     Column("opened_at", UtcDateTime, nullable=False),  # when it last came into the queue
     Column("reminders", Integer, nullable=False, server_default=text("0")),  # sent since it was opened
     Column("next_reminder_at", UtcDateTime),  # NULL: none
+    Column("reach_check_at", UtcDateTime),  # when to see whether anybody could be told; NULL: it is known
     of_account("session_id", "sessions", "fk_handoffs_session"),
     of_account("team_id", "teams", "fk_handoffs_team"),
     of_account("source_branch_id", "session_branches", "fk_handoffs_source_branch"),
@@ -90,6 +94,12 @@ handoffs = Table(
         "next_reminder_at",
         postgresql_where=text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
         sqlite_where=text("state = 'OPEN' AND next_reminder_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_handoffs_to_check",
+        "reach_check_at",
+        postgresql_where=text("state = 'OPEN' AND reach_check_at IS NOT NULL"),
+        sqlite_where=text("state = 'OPEN' AND reach_check_at IS NOT NULL"),
     ),
     Index(
         "ix_handoffs_to_expire",

@@ -114,7 +114,8 @@ class HandoffMutations:
     @strawberry.mutation(
         description=(
             "Tell that a person has seen an escalation. It is recorded once a round, and the mail that was "
-            "still to be sent to them is skipped. Unknown or foreign: NOT_FOUND."
+            "still to be sent to them is skipped. Unknown or foreign: NOT_FOUND. Parked, which tells no one: "
+            "BAD_USER_INPUT."
         ),
         extensions=responders(),
     )

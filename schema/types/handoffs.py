@@ -146,9 +146,12 @@ class Reach:
     """A reach."""
 
     online: int = strawberry.field(description="Responders with a live dashboard that shows it.")
-    email: int = strawberry.field(description="The other responders: they get a mail.")
+    email: int = strawberry.field(description="The other responders: they get a mail unless they mute mails.")
     unreachable: bool = strawberry.field(
-        description="True if there is no responder to tell of an escalation: call somebody. Never for PARK."
+        description=(
+            "True if no responder could be told of an escalation, because there is none, or nobody is at a "
+            "screen and all mute mails: call somebody. Never for PARK."
+        )
     )
 
     @classmethod

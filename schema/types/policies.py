@@ -43,7 +43,9 @@ class NotificationPreferences:
     """A person's preferences."""
 
     mute_push: bool = strawberry.field(description="No pushes of escalations: the mail goes at once instead.")
-    mute_email: bool = strawberry.field(description="No mails of escalations: pushes only.")
+    mute_email: bool = strawberry.field(
+        description="No mails, pushes only; but one if nobody could be told of what you escalated."
+    )
     quiet_reminders: bool = strawberry.field(description="No mails that remind.")
 
     @classmethod
@@ -73,7 +75,9 @@ class DeliveryAudit:
     escalations: int = strawberry.field(description="How many were made.")
     settled: int = strawberry.field(description="Of how many every delivery has reached an end.")
     overdue: int = strawberry.field(description="Of how many a delivery is more than a minute late.")
-    unreached: int = strawberry.field(description="Of how many no delivery arrived, nor still may.")
+    unreached: int = strawberry.field(
+        description="Of how many no delivery arrived, nor still may, and nobody has claimed them."
+    )
     median_lag_seconds: float | None = strawberry.field(
         description="Median time from when a delivery was due until it was sent; null if none was."
     )
