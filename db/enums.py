@@ -53,6 +53,23 @@ class MessageRole(StrEnum):
     SYSTEM = "SYSTEM"
 
 
+class AssessmentStatus(StrEnum):
+    """Where the assessment of a handoff stands."""
+
+    NOT_REQUESTED = "NOT_REQUESTED"  #: parked, or the service makes none; never stored
+    PENDING = "PENDING"  #: asked for with the escalation; a worker makes it
+    READY = "READY"
+    FAILED = "FAILED"  #: none could be made; the error says why
+
+
+class Verdict(StrEnum):
+    """What came of an assessment, in the words of the one who had the session in hand."""
+
+    CORRECT = "CORRECT"  #: the likely cause was the cause
+    PARTLY = "PARTLY"  #: it pointed the right way
+    WRONG = "WRONG"
+
+
 class HandoffIntent(StrEnum):
     """Why a session is passed on."""
 
@@ -149,6 +166,8 @@ class EventKind(StrEnum):
     HANDOFF_RELEASED = "HANDOFF_RELEASED"
     HANDOFF_CLOSED = "HANDOFF_CLOSED"
     HANDOFF_ACKNOWLEDGED = "HANDOFF_ACKNOWLEDGED"
+    HANDOFF_ASSESSED = "HANDOFF_ASSESSED"
+    ASSESSMENT_RATED = "ASSESSMENT_RATED"
     ESCALATION_REMINDED = "ESCALATION_REMINDED"
     ESCALATION_UNREACHED = "ESCALATION_UNREACHED"
     POLICY_UPDATED = "POLICY_UPDATED"

@@ -136,6 +136,17 @@ async def append_messages(
     return await change(tx, session.id, {"message_count": first + len(rows)})
 
 
+async def latest_messages(tx: Transaction, session_id: UUID, limit: int) -> list[MessageRow]:
+    """Return the last `limit` messages, oldest first."""
+    statement = (
+        select(*columns_of(MessageRow, session_messages))
+        .where(tx.own(session_messages), session_messages.c.session_id == session_id)
+        .order_by(session_messages.c.index.desc())
+        .limit(limit)
+    )
+    return (await tx.fetch_all(statement, MessageRow))[::-1]
+
+
 async def messages_page(tx: Transaction, session_id: UUID, page: Page) -> list[MessageRow]:
     """Return up to `page.limit` messages in order. The sort key is (index,)."""
     after = -1 if page.after is None else page.after[0]

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 
 from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
-from db.enums import Channel, DeliveryStatus, HandoffState
+from db.enums import AssessmentStatus, Channel, DeliveryKind, DeliveryStatus, HandoffState
 from db.models import (
     account_counters,
     accounts,
     api_keys,
+    assessments,
     deliveries,
     handoffs,
     login_links,
@@ -169,11 +170,19 @@ async def lease_due(
     """Lease up to `limit` mails that are due, those longest due first.
 
     Rows that another worker is leasing at this moment are passed over, not waited for. Rows whose lease
-    has ended are taken: their worker is dead, or so slow that its settling will find nothing.
+    has ended are taken: their worker is dead, or so slow that its settling will find nothing. An
+    escalation's mails wait a little for its assessment.
     """
+    awaited = exists().where(
+        assessments.c.account_id == deliveries.c.account_id,
+        assessments.c.handoff_id == deliveries.c.handoff_id,
+        assessments.c.status == AssessmentStatus.PENDING,
+        assessments.c.mails_wait_until > now,
+    )
     due = (
         select(deliveries.c.account_id, deliveries.c.id)
         .where(deliveries.c.channel == Channel.EMAIL, deliveries.c.due_at <= now)
+        .where(or_(deliveries.c.kind != DeliveryKind.ESCALATION, ~awaited))
         .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
         .where(or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < now))
         .order_by(deliveries.c.due_at)
@@ -188,6 +197,38 @@ async def lease_due(
         .returning(deliveries.c.account_id, deliveries.c.id)
     )
     return await tx.fetch_all(statement, Leased)
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedAssessment:
+    """An assessment that this worker is to make before its lease ends."""
+
+    account_id: UUID
+    handoff_id: UUID
+    attempts: int  #: this one included
+    deadline_at: datetime
+
+
+async def lease_assessments(
+    tx: SystemTransaction, lease: UUID, *, now: datetime, until: datetime, limit: int
+) -> list[LeasedAssessment]:
+    """Lease up to `limit` assessments that are due, as `lease_due` does mails."""
+    due = (
+        select(assessments.c.account_id, assessments.c.handoff_id)
+        .where(assessments.c.status == AssessmentStatus.PENDING, assessments.c.due_at <= now)
+        .where(or_(assessments.c.lease_until.is_(None), assessments.c.lease_until < now))
+        .order_by(assessments.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        update(assessments)
+        .where(assessments.c.account_id == due.c.account_id, assessments.c.handoff_id == due.c.handoff_id)
+        .values(leased_by=lease, lease_until=until, attempts=assessments.c.attempts + 1)
+        .returning(*columns_of(LeasedAssessment, assessments))
+    )
+    return await tx.fetch_all(statement, LeasedAssessment)
 
 
 async def give_back(tx: SystemTransaction, lease: UUID) -> int:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from db import accounts, deliveries, handoffs, sessions, users
+from db import accounts, assessments, deliveries, handoffs, sessions, users
 from db.accounts import AccountRow, TeamRow
+from db.assessments import AssessmentRow
 from db.deliveries import DeliveryRow, Push
 from db.enums import ASKING_KINDS, DeliveryKind, DeliveryStatus
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
-from notify.messages import BranchLine, EscalationMail
+from notify.messages import AssessmentLines, BranchLine, EscalationMail
 
 V = TypeVar("V")
 
@@ -32,6 +33,7 @@ class Letter:
     push: DeliveryStatus | None  #: where the push that asks the same stands; None: there was none to make
     latest_round: int  #: the last one that mails the recipient about the handoff
     claimed_by: UserRow | None
+    assessment: AssessmentRow | None
 
     def mail(self, *, link: str, unsubscribe: str) -> EscalationMail:
         """Return the words of the mail. `unsubscribe` stands in reminders only: escalations must reach."""
@@ -56,6 +58,7 @@ class Letter:
             status=snapshot["status"],
             branches=branch_lines(snapshot["branch_map"], snapshot["active_branch_id"]),
             psa_ticket_id=self.session.psa_ticket_id,
+            assessment=assessment_lines(self.assessment),
             created_at=self.handoff.created_at,
             link=link,
             why=self._why(),
@@ -98,6 +101,20 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
         push=await deliveries.push_status(tx, push) if is_asking else None,
         latest_round=await deliveries.latest_round(tx, handoff.id, delivery.recipient_id),
         claimed_by=None if claimer_id is None else people[claimer_id],
+        assessment=(await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id),
+    )
+
+
+def assessment_lines(row: AssessmentRow | None) -> AssessmentLines | None:
+    """Return the words of an assessment; None where there is none to read."""
+    if row is None or row.findings is None or row.confidence is None or row.generated_by is None:
+        return None
+    return AssessmentLines(
+        likely_cause=row.likely_cause,
+        confidence=row.confidence.value,
+        suggested_steps=tuple(step["text"] for step in row.findings["suggested_steps"]),
+        already_tried=tuple(step["text"] for step in row.findings["already_tried"]),
+        generated_by=row.generated_by,
     )
 
 

@@ -4,7 +4,7 @@ A handoff's words are rendered once; each recipient's mail adds its headers, its
 Whatever a person typed is data here: it can break neither a header nor the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.headerregistry import BaseHeader
@@ -20,13 +20,14 @@ from notify.mail_headers import UnusableAddress, body_part, header, header_text,
 from notify.mail_templates import PAGE, TEXT, wrapped
 from notify.mail_text import capped, legible, one_line, shortened
 
-__all__ = ["BranchLine", "EscalationMail", "UnusableAddress", "render"]
+__all__ = ["AssessmentLines", "BranchLine", "EscalationMail", "UnusableAddress", "render"]
 
 SUBJECT_LIMIT = 120  #: characters of the problem's summary in a subject
 NOTES_LIMIT = 20_000  #: characters; Gmail clips a page over 102 KB
 PROBLEM_LIMIT = 2_000  #: characters
 LINE_LIMIT = 300  #: characters of a name, a label or a reason
 BRANCH_LIMIT = 50  #: branches that a mail lists
+STEP_LIMIT = 5  #: steps of an assessment that a mail lists
 DEPTH_LIMIT = 6  #: steps of indentation: deeper branches stand at this one
 
 _NOBODY = UUID(int=0)
@@ -41,6 +42,17 @@ _IMPORTANCE = {"URGENT": "high", "HIGH": "high", "LOW": "low"}
 # A branch's status is free text; these are the words that assistants use.
 _HELPED = {"completed", "confirmed", "done", "fixed", "passed", "resolved", "succeeded", "success", "worked"}
 _FAILED = {"abandoned", "blocked", "dead_end", "error", "failed", "failure", "rejected", "ruled_out"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssessmentLines:
+    """What an assessor makes of the session."""
+
+    likely_cause: str | None
+    confidence: str  #: LOW, MEDIUM or HIGH
+    suggested_steps: tuple[str, ...]
+    already_tried: tuple[str, ...]
+    generated_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +89,17 @@ class EscalationMail:
     status: str  #: of the session when it was handed off
     branches: tuple[BranchLine, ...]  #: empty if the session was not branching
     psa_ticket_id: str | None
+    assessment: AssessmentLines | None  #: None: there is none (yet)
     created_at: datetime  #: of the handoff
     link: str  #: https URL of the handoff; may differ by recipient
     why: str  #: one sentence: why this recipient gets this mail
     unsubscribe: str | None = None  #: https URL whose page, or POST, stops mails of this kind
 
 
-def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
+def render(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[[str], str]) -> EmailMessage:
     """Write the mail: text and HTML, in one thread with the handoff's other mails.
+
+    `redact` takes secrets out of a text: what people typed leaves the service here.
 
     Raises:
         UnusableAddress: the recipient's or the sender's address cannot be written to.
@@ -95,22 +110,13 @@ def render(mail: EscalationMail, *, sender: str, now: datetime) -> EmailMessage:
     message["To"] = mailbox("To", mail.recipient_name, mail.recipient_email)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<delivery-{mail.delivery_id}@{domain}>"
-    for name, value in _shared_headers(mail, domain).items():
+    shared = _without_secrets(_of_all(mail), redact)
+    for name, value in _shared_headers(shared, domain).items():
         message[name] = header(name, value)
     if mail.unsubscribe is not None:  # RFC 8058
         message["List-Unsubscribe"] = header("List-Unsubscribe", f"<{mail.unsubscribe}>")
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    text, page = _words(
-        replace(
-            mail,
-            delivery_id=_NOBODY,
-            recipient_name="",
-            recipient_email="",
-            link="",
-            why="",
-            unsubscribe=None if mail.unsubscribe is None else _UNSUBSCRIBE_MARK,
-        )
-    )
+    text, page = _words(shared)
     why = one_line(mail.why)
     links = {_LINK_MARK: _address(mail.link), _UNSUBSCRIBE_MARK: _address(mail.unsubscribe or "")}
     message.attach(body_part("plain", _filled(text, {**links, _WHY_MARK: wrapped(why)})))
@@ -128,6 +134,46 @@ def _filled(words: str, pieces: Mapping[str, str]) -> str:
     for mark, piece in pieces.items():
         words = words.replace(mark, piece)
     return words
+
+
+def _of_all(mail: EscalationMail) -> EscalationMail:
+    """Return what all recipients read: equal for all of them, so that it is worked out once."""
+    return replace(
+        mail,
+        delivery_id=_NOBODY,
+        recipient_name="",
+        recipient_email="",
+        link="",
+        why="",
+        unsubscribe=None if mail.unsubscribe is None else _UNSUBSCRIBE_MARK,
+    )
+
+
+@lru_cache(maxsize=64)
+def _without_secrets(mail: EscalationMail, redact: Callable[[str], str]) -> EscalationMail:
+    """Return what all recipients of a mail read, without the secrets that somebody typed."""
+    found = mail.assessment
+    return replace(
+        mail,
+        problem_summary=_redacted(mail.problem_summary, redact),
+        notes=_redacted(mail.notes, redact),
+        branches=tuple(
+            replace(line, label=redact(line.label), status_reason=_redacted(line.status_reason, redact))
+            for line in mail.branches
+        ),
+        assessment=None
+        if found is None
+        else replace(
+            found,
+            likely_cause=_redacted(found.likely_cause, redact),
+            suggested_steps=tuple(map(redact, found.suggested_steps)),
+            already_tried=tuple(map(redact, found.already_tried)),
+        ),
+    )
+
+
+def _redacted(text: str | None, redact: Callable[[str], str]) -> str | None:
+    return None if text is None else redact(text)
 
 
 @lru_cache(maxsize=8)
@@ -195,6 +241,7 @@ def _view(mail: EscalationMail) -> dict[str, object]:
         "problem": problem,
         "notes": capped(mail.notes or "", NOTES_LIMIT).strip("\n"),
         "handed_off_by": _name(mail.handed_off_by),
+        "assessment": _assessment(mail),
         "branches": [_branch(line) for line in mail.branches[:BRANCH_LIMIT]],
         "branches_left_out": max(0, len(mail.branches) - BRANCH_LIMIT),
         "facts": _facts(mail),
@@ -232,6 +279,20 @@ def _facts(mail: EscalationMail) -> list[tuple[str, str]]:
         "Handed off": f"{at.day} {at:%b %Y, %H:%M} UTC by {_name(mail.handed_off_by)}",
     }
     return [(name, _name(value)) for name, value in facts.items() if value]
+
+
+def _assessment(mail: EscalationMail) -> dict[str, object] | None:
+    """Show the assessment to those who are asked to take over."""
+    found = mail.assessment
+    if found is None or mail.kind not in ("ESCALATION", "REMINDER"):
+        return None
+    cause = found.likely_cause
+    return {
+        "cause": capped(cause, PROBLEM_LIMIT).strip() if cause else "No likely cause could be told.",
+        "steps": [_name(step) for step in found.suggested_steps[:STEP_LIMIT]],
+        "tried": [_name(step) for step in found.already_tried[:STEP_LIMIT]],
+        "source": f"Confidence: {found.confidence.lower()}. By {_name(found.generated_by)}, not by a person.",
+    }
 
 
 def _branch(line: BranchLine) -> dict[str, object]:

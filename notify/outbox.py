@@ -54,6 +54,7 @@ class MailSettings:
 
     sender: str  #: `Name <address>` or an address; its domain is that of the Message-IDs
     links: MailLinks
+    redact: Callable[[str], str]  #: takes secrets out of a text
 
 
 class Outbox:
@@ -190,7 +191,7 @@ class Outbox:
         try:
             links = self._mail.links
             mail = letter.mail(link=links.to_act(delivery), unsubscribe=links.to_quiet(delivery))
-            message = render(mail, sender=self._mail.sender, now=self._now())
+            message = render(mail, sender=self._mail.sender, now=self._now(), redact=self._mail.redact)
             reply = await mailer.send(message)
             code, text = reply.code, reply.text
         except UnusableAddress as error:

@@ -98,6 +98,10 @@ class HandoffAlreadyClaimed(Refusal):
         self.claimed_at = claimed_at
 
 
+class AssessmentNotReady(Refusal):
+    """There is no assessment of this handoff to rate."""
+
+
 class HandoffNotClaimedByYou(Refusal):
     """Only the one who claimed a handoff can release it, and you have not."""
 

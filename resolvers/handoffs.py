@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import deliveries, events, handoffs, idempotency, policies, sessions
+from db import assessments, deliveries, events, handoffs, idempotency, policies, sessions
 from db.enums import (
     DeliveryKind,
     EventKind,
@@ -43,6 +43,9 @@ from resolvers.errors import (
 from resolvers.inputs import MAX_LABEL, MAX_NOTES, MAX_REASON, clean_optional_text, clean_text
 from resolvers.permissions import require_responder
 
+#: How long after it was asked for an assessment is still worth making.
+_ASSESSMENT_DEADLINE = timedelta(minutes=15)
+
 _STATUS_WHILE_OPEN = {
     HandoffIntent.PARK: SessionStatus.PAUSED,
     HandoffIntent.ESCALATE: SessionStatus.ESCALATED,
@@ -69,7 +72,13 @@ class Created:
 
 
 async def create(
-    tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime, grace: timedelta
+    tx: Transaction,
+    viewer: UserRow,
+    new: NewHandoff,
+    *,
+    now: datetime,
+    grace: timedelta,
+    assessment_wait: timedelta | None = None,
 ) -> Created:
     """Park or escalate a session.
 
@@ -78,7 +87,8 @@ async def create(
     3. Refuse a session that may not be handed off; close the claimed handoff that this one follows.
     4. Store the snapshot and the handoff; change the session.
     5. For an escalation, store what each responder is to be sent; `grace` is how long a push may stay
-       unconfirmed before the mail goes.
+       unconfirmed before the mail goes. Ask for its assessment, for which mails wait no longer than
+       `assessment_wait`; None asks for none.
     6. Append the event, last.
 
     Raises:
@@ -99,6 +109,11 @@ async def create(
     told, online = await _audience(tx, session.team_id, new.intent, except_id=viewer.id, now=now)
     handoff = await _store(tx, viewer, session, new, policy.reach(new.intent, told, online), now=now)
     await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
+    if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
+        until = now + assessment_wait
+        await assessments.request(
+            tx, handoff.id, at=now, mails_wait_until=until, deadline_at=now + _ASSESSMENT_DEADLINE
+        )
     await _remember(tx, viewer, new, handoff.id, now=now)
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"

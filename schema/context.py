@@ -63,6 +63,7 @@ class Services:
     streams: "Streams | None" = None  #: shares the execution of events; None: each subscriber executes them
     documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
+    assessment_wait: timedelta | None = None  #: how long mails wait for an assessment; None: none is made
     recheck_seconds: float = 2.0  #: how often a running subscription asks whether its viewer may go on
     now: Callable[[], datetime] = utc_now
 

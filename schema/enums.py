@@ -7,6 +7,7 @@ import strawberry
 
 from db.enums import (
     ApiKeyScope,
+    AssessmentStatus,
     Channel,
     ConfidenceTier,
     DeliveryKind,
@@ -19,6 +20,7 @@ from db.enums import (
     Role,
     SessionStatus,
     SkipReason,
+    Verdict,
 )
 from db.handoffs import QueueOrder
 
@@ -30,6 +32,7 @@ class QueueChangeKind(Enum):
 
     ADDED = "ADDED"
     UPDATED = "UPDATED"
+    ASSESSED = "ASSESSED"
     CLAIMED = "CLAIMED"
     RELEASED = "RELEASED"
     CLOSED = "CLOSED"
@@ -149,10 +152,26 @@ _show(
     PRIORITY_FIRST="The most urgent first, and among equals the one that waits longest.",
 )
 _show(
+    AssessmentStatus,
+    "Where the assessment of a handoff stands.",
+    NOT_REQUESTED="The session was parked, or this service makes no assessments.",
+    PENDING="It is being made. Nothing waits for it.",
+    READY="It can be read.",
+    FAILED="None could be made; `error` says why.",
+)
+_show(
+    Verdict,
+    "What came of an assessment.",
+    CORRECT="The likely cause was the cause.",
+    PARTLY="It pointed the right way.",
+    WRONG="It was something else.",
+)
+_show(
     QueueChangeKind,
     "What changed in the queue.",
     ADDED="A session was parked or escalated.",
     UPDATED="The session of a waiting handoff changed.",
+    ASSESSED="Its assessment is ready, or none can be made.",
     CLAIMED="Somebody took it: it left the queue.",
     RELEASED="The one who had it put it back.",
     CLOSED="Its session was resolved, or handed off again.",

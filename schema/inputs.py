@@ -13,6 +13,7 @@ from db.enums import (
     HandoffPriority,
     MessageRole,
     ReminderAudience,
+    Verdict,
 )
 from db.handoffs import QueueFilter as StoredFilter
 from resolvers.handoffs import NewHandoff
@@ -104,6 +105,14 @@ class AcknowledgeEscalationInput:
     """Input of acknowledgeEscalation."""
 
     handoff_id: strawberry.ID = strawberry.field(description="The handoff that was seen.")
+
+
+@strawberry.input(description="What came of an assessment.")
+class RateAssessmentInput:
+    """Input of rateAssessment."""
+
+    handoff_id: strawberry.ID = strawberry.field(description="The handoff that was assessed.")
+    verdict: Verdict = strawberry.field(description="Whether the likely cause was the cause.")
 
 
 @strawberry.input(description="Fields of the account's policy to be set.")

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from db import accounts, deliveries, events, handoffs, presence, sessions, users
+from db import accounts, assessments, deliveries, events, handoffs, presence, sessions, users
 from db.accounts import AccountRow, TeamRow
+from db.assessments import AssessmentRow
 from db.deliveries import DeliveryRow
 from db.events import EventRow
 from db.handoffs import HandoffRow
@@ -33,6 +34,7 @@ class Loaders:
         self.branches: DataLoader[UUID, BranchRow | None] = self._by_id(sessions.branches_by_id)
         self.handoffs: DataLoader[UUID, HandoffRow | None] = self._by_id(handoffs.by_ids)
         self.deliveries: DataLoader[UUID, DeliveryRow | None] = self._by_id(deliveries.by_ids)
+        self.assessments: DataLoader[UUID, AssessmentRow | None] = self._by_id(assessments.by_handoffs)
         self.branches_of: DataLoader[UUID, list[BranchRow] | None] = self._by_id(sessions.branches_of)
         self.timelines: DataLoader[UUID, list[EventRow] | None] = self._by_id(events.of_handoffs)
         self.online: DataLoader[UUID, bool | None] = self._by_id(self._online)

@@ -70,7 +70,12 @@ class HandoffAlreadyClaimed(Problem):
         return await load_user(info, self.claimed_by_id)
 
 
-@strawberry.type(description="Only the one who claimed a handoff can release it.")
+@strawberry.type(description="There is no assessment to rate: none was asked for, or it is not ready.")
+class AssessmentNotReady(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="Only the one who claimed a handoff can release it, or rate its assessment.")
 class HandoffNotClaimedByYou(Problem):
     """A refusal."""
 
@@ -102,6 +107,13 @@ class AcknowledgeEscalationPayload:
     """Answer of acknowledgeEscalation."""
 
     handoff: Handoff = strawberry.field(description="The handoff as it is now.")
+
+
+@strawberry.type(description="The verdict was recorded.")
+class RateAssessmentSuccess:
+    """Success of rateAssessment."""
+
+    handoff: Handoff = strawberry.field(description="The handoff with its assessment.")
 
 
 @strawberry.type(description="The policy was set.")
@@ -164,6 +176,10 @@ ReleaseHandoffResult = Annotated[
     ReleaseHandoffSuccess | HandoffNotFound | HandoffNotClaimedByYou,
     strawberry.union("ReleaseHandoffResult", description="How releaseHandoff ended."),
 ]
+RateAssessmentResult = Annotated[
+    RateAssessmentSuccess | HandoffNotFound | HandoffNotClaimedByYou | AssessmentNotReady,
+    strawberry.union("RateAssessmentResult", description="How rateAssessment ended."),
+]
 SessionResult = Annotated[
     SessionSuccess | SessionNotFound | SessionResolved,
     strawberry.union("SessionResult", description="How the change of a session ended."),
@@ -209,3 +225,10 @@ def release_problem(refusal: Refusal) -> HandoffNotFound | HandoffNotClaimedByYo
         case errors.HandoffNotClaimedByYou():
             return HandoffNotClaimedByYou(message=refusal.message)
     raise refusal
+
+
+def rate_problem(refusal: Refusal) -> HandoffNotFound | HandoffNotClaimedByYou | AssessmentNotReady:
+    """Show a refusal of rateAssessment as its type; one that has none is raised again as an error."""
+    if isinstance(refusal, errors.AssessmentNotReady):
+        return AssessmentNotReady(message=refusal.message)
+    return release_problem(refusal)

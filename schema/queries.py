@@ -9,7 +9,7 @@ import strawberry
 from db import api_keys, audit, handoffs, policies, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
-from resolvers import audience
+from resolvers import audience, briefings
 from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
 from resolvers.inputs import clean_instant
 from schema.connections import Connection, connect, read_page
@@ -18,6 +18,7 @@ from schema.ids import read_id
 from schema.inputs import QueueFilter
 from schema.permissions import admins, signed_in
 from schema.types.api_keys import ApiKey
+from schema.types.assessments import Briefing
 from schema.types.conversation import SessionBranch
 from schema.types.handoffs import Delivery, Handoff, Session
 from schema.types.node import TIME_KEY, After, First, Node, created
@@ -57,6 +58,23 @@ class Query:
         if row is None:
             raise SessionNotFound
         return Session.from_row(row)
+
+    @strawberry.field(
+        description=(
+            "What to know before taking over: the problem, where it stands, what was tried, what to do "
+            "first, what is open, whom to ask. Unknown or foreign: NOT_FOUND."
+        ),
+        extensions=signed_in(),
+    )
+    async def handoff_briefing(
+        self,
+        info: Info,
+        handoff_id: Annotated[strawberry.ID, strawberry.argument(description="The handoff's UUID.")],
+    ) -> Briefing:
+        """Brief on a handoff. Writes, where the briefing that is kept is out of date."""
+        context = info.context
+        async with context.services.database.transaction(context.account_id) as tx:
+            return Briefing.from_row(await briefings.brief(tx, read_id(handoff_id), now=context.now))
 
     @strawberry.field(description="The sessions of your account, newest first.", extensions=signed_in())
     async def sessions(

@@ -34,6 +34,7 @@ _TELLS_OF_ESCALATION = {
 }
 _QUEUE_CHANGES = {
     EventKind.HANDOFF_CREATED: QueueChangeKind.ADDED,
+    EventKind.HANDOFF_ASSESSED: QueueChangeKind.ASSESSED,
     EventKind.HANDOFF_CLAIMED: QueueChangeKind.CLAIMED,
     EventKind.HANDOFF_RELEASED: QueueChangeKind.RELEASED,
     EventKind.HANDOFF_CLOSED: QueueChangeKind.CLOSED,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from assist.redaction import redact
 from db.session import Database
 from resolvers import links as resolver
 from resolvers.errors import Forbidden, Refusal
@@ -61,8 +62,10 @@ class LinkPages:
         return await self._claim_page(link, refusal=lost)
 
     async def _claim_page(self, link: ClaimLink, *, refusal: Refusal | None) -> Response:
-        async with self._database.reading(link.account_id) as tx:
-            linked = await resolver.look(tx, link.recipient_id, link.handoff_id, link.delivery_id)
+        async with self._database.transaction(link.account_id) as tx:
+            linked = await resolver.look(
+                tx, link.recipient_id, link.handoff_id, link.delivery_id, now=utc_now()
+            )
         return show_page(
             "claim",
             status_code=200 if refusal is None else 403 if isinstance(refusal, Forbidden) else 409,
@@ -70,6 +73,8 @@ class LinkPages:
             linked=linked,
             handoff=linked.handoff,
             page=self._links.handoff(link.handoff_id),
+            notes=redact(linked.handoff.notes or ""),
+            briefing=redact(linked.briefing or ""),
             trouble=None if refusal is None else refusal.message,
         )
 

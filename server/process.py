@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+from assist.redaction import redact
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind
 from db.session import Database, new_id
@@ -87,7 +88,7 @@ def make_outbox(settings: Settings, database: Database, mail_server: MailServer)
         SettingsError: the sender or the DKIM key cannot be used.
     """
     mailers = make_mailers(settings, mail_server, settings.mail_connections)
-    mail = MailSettings(sender=settings.mail_from, links=_MailLinks(make_links(settings)))
+    mail = MailSettings(sender=settings.mail_from, links=_MailLinks(make_links(settings)), redact=redact)
     return Outbox(database, mailers, mail, utc_now)
 
 
@@ -182,6 +183,7 @@ class Node:
             streams=Streams() if settings.shared_streams else None,
             documents=_read_documents(settings),
             push_grace=settings.grace,
+            assessment_wait=settings.wait_for_assessment,
         )
 
     @asynccontextmanager

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
         description="How many links to sign in one network address may ask for, and how many refused "
         "mutations without a valid token are recorded of it.",
     )
+    assessor: Literal["rules", "off"] = Field("rules", description="Who assesses escalations.")
+    assessment_wait: float = Field(
+        8, ge=0, le=60, description="Seconds that an escalation's mails wait for its assessment, at most."
+    )
     claim_link_hours: float = Field(
         72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
     )
@@ -153,6 +157,11 @@ class Settings(BaseSettings):
     def grace(self) -> timedelta:
         """How long a push may stay unconfirmed."""
         return timedelta(seconds=self.push_grace)
+
+    @property
+    def wait_for_assessment(self) -> timedelta | None:
+        """How long an escalation's mails wait for its assessment; None: none is made."""
+        return None if self.assessor == "off" else timedelta(seconds=self.assessment_wait)
 
     @classmethod
     def load(cls) -> Self:

@@ -6,17 +6,20 @@ Any number of workers may run. What one of them has begun the others pass over.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
+from assist.assessing import Assessing
+from assist.redaction import redact
 from db import system
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
 from resolvers import reminders
 from schema.context import utc_now
+from server.assessors import make_assessor
 from server.process import make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
@@ -31,16 +34,21 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
     """Work while the block runs; at its end, finish the mails that are being handed in."""
     async with AsyncExitStack() as stack:
         outbox = make_outbox(settings, database, open_mail_server(settings, stack))
-        sending = asyncio.create_task(outbox.run())
+        loops: list[Outbox | Assessing] = [outbox]
+        assessor = make_assessor(settings)
+        if assessor is not None:
+            loops.append(Assessing(database, assessor, redact, utc_now))
+        running = [asyncio.create_task(loop.run()) for loop in loops]
         helpers = [
-            asyncio.create_task(_wake(outbox, wakeups)),
+            asyncio.create_task(_wake(loops, wakeups)),
             asyncio.create_task(_watch_clock(database, settings.grace)),
         ]
         try:
             yield outbox
         finally:
-            outbox.stop()
-            await sending
+            for loop in loops:
+                loop.stop()
+            await asyncio.gather(*running)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -97,7 +105,8 @@ async def _watch_clock(database: Database, grace: timedelta) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _wake(outbox: Outbox, wakeups: Wakeups) -> None:
+async def _wake(loops: Sequence[Outbox | Assessing], wakeups: Wakeups) -> None:
     async with aclosing(wakeups.listen()) as heard:
         async for _ in heard:
-            outbox.wake()
+            for loop in loops:
+                loop.wake()

@@ -194,7 +194,7 @@ async def running_api(database_url: str, cast: Cast, **settings: Any) -> AsyncIt
 
 def make_settings(database_url: str, **settings: Any) -> Settings:  # noqa: ANN401
     """Make settings for a test; the environment has no say."""
-    given: dict[str, Any] = {"mutation_limit": "10000/second"} | {
+    given: dict[str, Any] = {"mutation_limit": "10000/second", "assessor": "off"} | {
         "worker": "off",
         "demo": True,
         "mail_from": "Handoff <handoff@msp.example>",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
+from assist.redaction import redact
 from db import handoffs as stored
 from db import presence, system
 from db.deliveries import DeliveryRow
@@ -52,7 +53,7 @@ class _Links:
         return f"https://x.example/quiet/{delivery.recipient_id}"
 
 
-MAIL = MailSettings(sender="Handoff <handoff@msp.example>", links=_Links())
+MAIL = MailSettings(sender="Handoff <handoff@msp.example>", links=_Links(), redact=redact)
 
 
 def make_outbox(database: Database, smtp: SmtpServer, *, mailers: int = 2, timeout: float = 5) -> Outbox:

@@ -14,9 +14,10 @@ from textwrap import wrap
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from assist.redaction import redact
 from notify.messages import BranchLine, EscalationMail, UnusableAddress, render
 
 NOW = datetime(2026, 11, 21, 12, 15, tzinfo=UTC)
@@ -45,6 +46,7 @@ ESCALATION = EscalationMail(
     confidence_tier="LOW",
     status="ESCALATED",
     branches=(),
+    assessment=None,
     psa_ticket_id="T-42",
     created_at=datetime(2026, 11, 21, 12, 14, tzinfo=UTC),
     link=LINK,
@@ -52,9 +54,13 @@ ESCALATION = EscalationMail(
 )
 
 
+def written(mail: EscalationMail, sender: str = SENDER) -> EmailMessage:
+    return render(mail, sender=sender, now=NOW, redact=redact)
+
+
 def send(mail: EscalationMail = ESCALATION, sender: str = SENDER) -> EmailMessage:
     """Render, and read what travels as a mail program would."""
-    message = BytesParser(policy=default).parsebytes(bytes(render(mail, sender=sender, now=NOW)))
+    message = BytesParser(policy=default).parsebytes(bytes(written(mail, sender)))
     assert isinstance(message, EmailMessage)
     assert not message.defects
     return message
@@ -174,9 +180,7 @@ def test_all_mails_of_a_handoff_make_one_thread(domain: str) -> None:
 
 
 def test_the_same_mail_is_the_same_bytes() -> None:
-    assert bytes(render(ESCALATION, sender=SENDER, now=NOW)) == bytes(
-        render(replace(ESCALATION), sender=SENDER, now=NOW)
-    )
+    assert bytes(written(ESCALATION)) == bytes(written(replace(ESCALATION)))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_a_domain_in_other_letters_travels_in_ascii() -> None:
 
 
 def test_a_mailbox_in_other_letters_travels_as_utf8() -> None:
-    message = render(replace(ESCALATION, recipient_email="böb@example.org"), sender=SENDER, now=NOW)
+    message = written(replace(ESCALATION, recipient_email="böb@example.org"))
 
     assert b"<b\xc3\xb6b@example.org>" in message.as_bytes(policy=SMTPUTF8)
 
@@ -240,13 +244,13 @@ def test_a_mailbox_in_other_letters_travels_as_utf8() -> None:
 )
 def test_an_address_that_cannot_take_mail_is_refused(email: str) -> None:
     with pytest.raises(UnusableAddress):
-        render(replace(ESCALATION, recipient_email=email), sender=SENDER, now=NOW)
+        written(replace(ESCALATION, recipient_email=email))
 
 
 @pytest.mark.parametrize("sender", ["", "Handoff", "Handoff <>", "<a@b@c>", "a@example.org>"])
 def test_a_sender_without_an_address_is_refused(sender: str) -> None:
     with pytest.raises(UnusableAddress):
-        render(ESCALATION, sender=sender, now=NOW)
+        written(ESCALATION, sender)
 
 
 # --- hostile words
@@ -295,7 +299,7 @@ def test_no_words_can_add_a_header_or_a_recipient(
     )
 
     for policy in (SMTP, SMTPUTF8):
-        content = render(mail, sender=SENDER, now=NOW).as_bytes(policy=policy)
+        content = written(mail).as_bytes(policy=policy)
         message = BytesParser(policy=default).parsebytes(content)
 
         assert set(message.keys()) <= HEADERS
@@ -309,8 +313,9 @@ def test_a_summary_and_a_name_arrive_as_they_were_typed(words: str) -> None:
     words = folded(words).replace("=?", "") or "x"
 
     name = words[:100].strip()
+    assume(redact(words) == words and redact(name) == name)
 
-    message = render(replace(ESCALATION, problem_summary=words, recipient_name=name), sender=SENDER, now=NOW)
+    message = written(replace(ESCALATION, problem_summary=words, recipient_name=name))
 
     # The older reader: the newer one of Python 3.11.7 adds a blank between the parts of a long name.
     raw = message_from_bytes(bytes(message))
@@ -540,7 +545,7 @@ def test_a_long_problem_is_whole_in_the_page_below_its_short_headline() -> None:
 
 
 def test_each_recipient_has_an_own_link_and_reason_in_the_same_words() -> None:
-    first = render(ESCALATION, sender=SENDER, now=NOW)
+    first = written(ESCALATION)
     other = replace(
         ESCALATION, recipient_email="eve@example.org", link="https://other.example/", why="Because."
     )

@@ -193,7 +193,7 @@ async def _ask_for_everything(
     """Ask for each root field of an operation, or only for some, with arguments that are good."""
     answers = {}
     for field in only or root_fields(operation):
-        asked = request(operation, field, ids_for(field, ids), depth=3)
+        asked = request(operation, field, ids_for(field, ids), depth=2)
         answers[field] = await api.ask_with(token, asked.document, **asked.variables)
     return answers
 

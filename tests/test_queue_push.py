@@ -1,8 +1,11 @@
 """`queueChanged` keeps a live queue true."""
 
+from dataclasses import replace
 from typing import Any
 
-from tests.live import Live
+from tests.assessing import DRAFT, Told, make_assessing
+from tests.cast import Cast
+from tests.live import Live, running_server
 from tests.sockets import QUEUE_CHANGES
 
 
@@ -147,3 +150,26 @@ async def test_what_changed_meanwhile_comes_after_the_cursor(live: Live) -> None
         kinds = [event["kind"] for event in await changes.next_events(2)]
 
     assert kinds == ["CLAIMED", "RELEASED"]
+
+
+async def test_an_assessment_is_told_with_what_it_says(database_url: str, cast: Cast) -> None:
+    asked = """subscription ($after: String) { queueChanged(after: $after) {
+      kind handoff { id assessment { status likelyCause } }
+    } }"""
+    async with (
+        running_server(database_url, cast, assessor="rules") as live,
+        live.dashboard(cast.vera) as socket,
+    ):
+        changes = await socket.subscribe(asked, after=await live.cursor())
+        handoff_id = await live.escalate(cast.alice, (await cast.start_session()).id)
+        added = await changes.next_event()
+
+        await make_assessing(cast.database, Told(replace(DRAFT, evidence=()))).assess_batch()
+
+        pending = {"id": handoff_id, "assessment": {"status": "PENDING", "likelyCause": None}}
+        ready = {"status": "READY", "likelyCause": "The old password is cached."}
+        assert added == {"kind": "ADDED", "handoff": pending}
+        assert await changes.next_event() == {
+            "kind": "ASSESSED",
+            "handoff": {"id": handoff_id, "assessment": ready},
+        }

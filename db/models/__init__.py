@@ -4,6 +4,7 @@ Rows of an account have the primary key (account_id, id) and refer to each other
 never belong to another account than the row that it points at, whatever the code above forgets.
 """
 
+from db.models.assessments import assessments, briefings
 from db.models.base import metadata
 from db.models.deliveries import connections, deliveries, delivery_attempts, nodes
 from db.models.handoffs import audit_log, events, handoffs, idempotency_keys
@@ -16,7 +17,9 @@ __all__ = [
     "account_policies",
     "accounts",
     "api_keys",
+    "assessments",
     "audit_log",
+    "briefings",
     "connections",
     "deliveries",
     "delivery_attempts",

@@ -53,7 +53,12 @@ class HandoffMutations:
         try:
             async with transaction(info) as tx:
                 made = await handoffs.create(
-                    tx, viewer, input.new(), now=context.now, grace=context.services.push_grace
+                    tx,
+                    viewer,
+                    input.new(),
+                    now=context.now,
+                    grace=context.services.push_grace,
+                    assessment_wait=context.services.assessment_wait,
                 )
         except Refusal as refusal:
             return create_problem(refusal)

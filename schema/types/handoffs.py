@@ -29,6 +29,7 @@ from resolvers import audience
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id
+from schema.types.assessments import Assessment
 from schema.types.conversation import SessionBranch, SessionMessage, SessionSnapshot, load_branch
 from schema.types.node import TIME_KEY, After, FirstOrDefault, Node, created, present
 from schema.types.people import Account, Team, User, load_optional_user, load_user
@@ -50,6 +51,9 @@ class Session(Node):
     branching: bool = strawberry.field(description="Whether lines of investigation are kept apart.")
     handoff_count: int = strawberry.field(description="How often it was handed off.")
     psa_ticket_id: str | None = strawberry.field(description="Its ticket in the PSA; null if it has none.")
+    actual_cause: str | None = strawberry.field(
+        description="What it was in the end, as its resolver wrote; null if nobody did."
+    )
     created_at: datetime = strawberry.field(description="When it was started.")
     resolved_at: datetime | None = strawberry.field(description="When it was resolved; null while it is not.")
     escalation_package: JSON | None = strawberry.field(
@@ -134,6 +138,7 @@ class Session(Node):
             branching=row.active_branch_id is not None,
             handoff_count=row.handoff_count,
             psa_ticket_id=row.psa_ticket_id,
+            actual_cause=row.actual_cause,
             created_at=row.created_at,
             resolved_at=row.resolved_at,
             escalation_package=row.escalation_package,  # type: ignore[arg-type]  # JSON is a scalar
@@ -251,6 +256,11 @@ class Handoff(Node):
     def snapshot(self) -> SessionSnapshot:
         """Show the stored snapshot."""
         return SessionSnapshot.from_stored(self.row.snapshot)
+
+    @strawberry.field(description="What an assessor makes of an escalation.")
+    async def assessment(self, info: Info) -> Assessment:
+        """Load the assessment."""
+        return Assessment.from_row(await info.context.loaders.assessments.load(self.row.id))
 
     @strawberry.field(
         description="The branch that was being worked on; null if the session was not branching."

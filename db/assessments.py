@@ -1,0 +1,115 @@
+"""Assessments of escalations: asked for with the handoff, made by a worker, rated by who claimed.
+
+    PENDING --settle_ready--> READY --rate--> READY with a verdict
+            --settle_failed--> FAILED
+            --settle_later--> PENDING, due again later
+
+A settle needs the lease that `db.system.lease_assessments` gave. Without it (it ended, and another worker
+has taken over) it changes nothing and says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+
+from db.enums import AssessmentStatus, ConfidenceTier, Verdict
+from db.models import assessments
+from db.session import Transaction, columns_of
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentRow:
+    """The assessment of one handoff."""
+
+    handoff_id: UUID
+    status: AssessmentStatus
+    likely_cause: str | None  #: None: none could be told, or there is no assessment (yet)
+    confidence: ConfidenceTier | None  #: set where it is READY
+    findings: dict[str, Any] | None  #: set where it is READY: suggested_steps, already_tried, evidence
+    generated_by: str | None
+    finished_at: datetime | None
+    error: str | None  #: why there is none, where it FAILED
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What is stored of an assessment that was made."""
+
+    likely_cause: str | None
+    confidence: ConfidenceTier
+    findings: dict[str, Any]
+    generated_by: str
+
+
+async def request(
+    tx: Transaction, handoff_id: UUID, *, at: datetime, mails_wait_until: datetime, deadline_at: datetime
+) -> None:
+    """Ask for the assessment of a handoff."""
+    values = {
+        "status": AssessmentStatus.PENDING,
+        "requested_at": at,
+        "mails_wait_until": mails_wait_until,
+        "due_at": at,
+        "deadline_at": deadline_at,
+    }
+    statement = insert(assessments).values(account_id=tx.account_id, handoff_id=handoff_id, **values)
+    await tx.execute(statement)
+
+
+async def by_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, AssessmentRow]:
+    """Return the assessments of handoffs of this account, by handoff; none was asked for of the others."""
+    statement = select(*columns_of(AssessmentRow, assessments)).where(
+        tx.own(assessments), assessments.c.handoff_id.in_(handoff_ids)
+    )
+    return {row.handoff_id: row for row in await tx.fetch_all(statement, AssessmentRow)}
+
+
+async def settle_ready(tx: Transaction, handoff_id: UUID, lease: UUID, ready: Ready, *, at: datetime) -> bool:
+    """Record an assessment; False where the lease was lost."""
+    values = {
+        "status": AssessmentStatus.READY,
+        "likely_cause": ready.likely_cause,
+        "confidence": ready.confidence,
+        "findings": ready.findings,
+        "generated_by": ready.generated_by,
+        "finished_at": at,
+    }
+    return await _settle(tx, handoff_id, lease, values)
+
+
+async def settle_failed(tx: Transaction, handoff_id: UUID, lease: UUID, error: str, *, at: datetime) -> bool:
+    """Record that there will be none, and why; False where the lease was lost."""
+    values = {"status": AssessmentStatus.FAILED, "error": error, "finished_at": at}
+    return await _settle(tx, handoff_id, lease, values)
+
+
+async def settle_later(tx: Transaction, handoff_id: UUID, lease: UUID, *, due_at: datetime) -> bool:
+    """Record when to try again; False where the lease was lost."""
+    return await _settle(tx, handoff_id, lease, {"due_at": due_at})
+
+
+async def rate(tx: Transaction, handoff_id: UUID, by_id: UUID, verdict: Verdict, *, at: datetime) -> bool:
+    """Record what came of an assessment; False where there is none, or it has this verdict already."""
+    statement = (
+        update(assessments)
+        .where(tx.own(assessments), assessments.c.handoff_id == handoff_id)
+        .where(
+            assessments.c.status == AssessmentStatus.READY, assessments.c.verdict.is_distinct_from(verdict)
+        )
+        .values(verdict=verdict, verdict_by_id=by_id, verdict_at=at)
+    )
+    return await tx.execute(statement) == 1
+
+
+async def _settle(tx: Transaction, handoff_id: UUID, lease: UUID, values: dict[str, Any]) -> bool:
+    statement = (
+        update(assessments)
+        .where(tx.own(assessments), assessments.c.handoff_id == handoff_id, assessments.c.leased_by == lease)
+        .values(lease_until=None, leased_by=None, **values)
+    )
+    return await tx.execute(statement) == 1

@@ -1,0 +1,97 @@
+"""What the one who claims should know: gathered, written, and kept until the session moves on."""
+
+import hashlib
+from datetime import datetime
+from uuid import UUID
+
+from assist.briefing import WRITER, Found, Known, Past, write
+from assist.cases import read_case
+from db import assessments, briefings, events, handoffs, sessions, users
+from db.briefings import BriefingRow
+from db.enums import EventKind, HandoffIntent
+from db.events import EventRow
+from db.handoffs import HandoffRow
+from db.pages import Page
+from db.session import Transaction
+from db.users import UserRow
+from resolvers.errors import HandoffNotFound
+
+_HANDOFFS = 20  # earlier ones than these are not told of
+_TOLD = {
+    EventKind.HANDOFF_CREATED,
+    EventKind.HANDOFF_CLAIMED,
+    EventKind.HANDOFF_RELEASED,
+    EventKind.HANDOFF_CLOSED,
+}
+
+
+async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> BriefingRow:
+    """Return the briefing of a handoff as it stands now.
+
+    It is written anew when anything that it tells has changed: words in the session, a branch, the
+    assessment, who had it.
+
+    Raises:
+        HandoffNotFound: the account has no such handoff.
+    """
+    handoff = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
+    if handoff is None:
+        raise HandoffNotFound
+    known = await _gather(tx, handoff)
+    version = hashlib.sha256(repr(known).encode()).hexdigest()
+    kept = await briefings.find(tx, handoff_id)
+    if kept is not None and (kept.version, kept.generated_by) == (version, WRITER):
+        return kept
+    row = BriefingRow(version, write(known), WRITER, now)
+    await briefings.store(tx, handoff_id, row)
+    return row
+
+
+async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
+    session = (await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id]
+    case = await read_case(tx, handoff)
+    told = await _timeline(tx, handoff)
+    wanted = {handoff.handed_off_by_id, session.owner_id, *(event.actor_id for event in told)}
+    people = await users.by_ids(tx, [user_id for user_id in wanted if user_id is not None])
+    return Known(
+        case=case,
+        handed_off_by=people[handoff.handed_off_by_id].name,
+        intent="escalated" if handoff.intent == HandoffIntent.ESCALATE else "parked",
+        priority=handoff.priority.name,
+        created_at=handoff.created_at,
+        owner=people[session.owner_id].name,
+        ticket=session.psa_ticket_id,
+        said_since=sum(message.at > handoff.created_at for message in case.messages),
+        found=await _found(tx, handoff.id),
+        past=tuple(_past(event, people) for event in told),
+    )
+
+
+async def _timeline(tx: Transaction, handoff: HandoffRow) -> list[EventRow]:
+    """Return what was done with the session's handoffs, oldest first, without the making of this one."""
+    earlier = await handoffs.history(tx, handoff.session_id, Page(_HANDOFFS))
+    timelines = await events.of_handoffs(tx, [each.id for each in earlier])
+    told = [event for timeline in timelines.values() for event in timeline if event.kind in _TOLD]
+    is_own = (EventKind.HANDOFF_CREATED, handoff.id)
+    return sorted(
+        (event for event in told if (event.kind, event.handoff_id) != is_own),
+        key=lambda event: event.sequence,
+    )
+
+
+async def _found(tx: Transaction, handoff_id: UUID) -> Found | None:
+    row = (await assessments.by_handoffs(tx, [handoff_id])).get(handoff_id)
+    if row is None or row.findings is None or row.confidence is None or row.generated_by is None:
+        return None
+    return Found(
+        likely_cause=row.likely_cause,
+        confidence=row.confidence.value,
+        suggested_steps=tuple(step["text"] for step in row.findings["suggested_steps"]),
+        already_tried=tuple(step["text"] for step in row.findings["already_tried"]),
+        generated_by=row.generated_by,
+    )
+
+
+def _past(event: EventRow, people: dict[UUID, UserRow]) -> Past:
+    who = None if event.actor_id is None else people[event.actor_id].name
+    return Past(at=event.at, who=who, what=event.summary)
