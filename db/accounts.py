@@ -69,3 +69,9 @@ async def teams_by_id(tx: Transaction, team_ids: Sequence[UUID]) -> dict[UUID, T
     """Return the teams of this account among the ids."""
     statement = select(*columns_of(TeamRow, teams)).where(tx.own(teams), teams.c.id.in_(team_ids))
     return {row.id: row for row in await tx.fetch_all(statement, TeamRow)}
+
+
+async def team_by_name(tx: Transaction, name: str) -> TeamRow | None:
+    """Return the account's team with this name."""
+    statement = select(*columns_of(TeamRow, teams)).where(tx.own(teams), teams.c.name == name)
+    return await tx.fetch_one(statement, TeamRow)

@@ -3,6 +3,7 @@
     async with database.transaction(account_id) as tx:   # a mutation, a command, a job
         ...
     async with database.reading(account_id) as tx:       # a query
+    async with database.snapshot(account_id) as tx:      # many queries that have to agree
 
 Functions in db/ take the transaction and with it its account: a statement about an account cannot be
 called without naming one. Only `db/system.py` crosses accounts; it takes a `SystemTransaction`. On
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Executable, Table, event
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Executable, FromClause, Table, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -72,8 +73,8 @@ class Transaction(SystemTransaction):
     #: The highest event number written so far in this transaction; 0 when none was.
     event_sequence: int = 0
 
-    def own(self, table: Table) -> ColumnElement[bool]:
-        """Return the condition that a row of `table` belongs to this account."""
+    def own(self, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that a row of `table`, or of an alias of it, belongs to this account."""
         return table.c.account_id == self.account_id
 
 
@@ -119,6 +120,20 @@ class Database:
         """Open a transaction that only reads."""
         with as_account(account_id):
             async with self._reader.connect() as connection:
+                yield Transaction(connection, account_id)
+
+    @asynccontextmanager
+    async def snapshot(self, account_id: UUID) -> AsyncIterator[Transaction]:
+        """Open a transaction that reads the account as it is at its first statement, however long it takes.
+
+        A reading transaction of SQLite does so anyway.
+        """
+        with as_account(account_id):
+            async with self._reader.connect() as connection:
+                if not self.is_sqlite:
+                    await connection.execution_options(
+                        isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    )
                 yield Transaction(connection, account_id)
 
     @asynccontextmanager
@@ -170,7 +185,11 @@ def _postgresql_engine(address: URL, *, role: str) -> AsyncEngine:
         pool_size=10,
         max_overflow=10,
         pool_timeout=10,
-        connect_args={"server_settings": {"role": role}, "connection_class": AccountConnection},
+        # Compiling a statement to machine code takes longer than any statement here takes without.
+        connect_args={
+            "server_settings": {"role": role, "jit": "off"},
+            "connection_class": AccountConnection,
+        },
         hide_parameters=True,  # an error is logged; notes and addresses are not
     )
 

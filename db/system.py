@@ -102,6 +102,11 @@ async def find_account(tx: SystemTransaction, name: str) -> UUID | None:
     return account_id
 
 
+async def account_exists(tx: SystemTransaction, account_id: UUID) -> bool:
+    """Tell whether there is an account with this id."""
+    return await tx.fetch_value(select(accounts.c.id).where(accounts.c.id == account_id)) is not None
+
+
 async def latest_sequences(tx: SystemTransaction, account_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the number of the last event of each of the accounts."""
     counter = account_counters.c

@@ -23,6 +23,7 @@ from db.enums import (
     Verdict,
 )
 from db.handoffs import QueueOrder
+from db.statistics import StatsDimension
 
 E = TypeVar("E", bound=Enum)
 
@@ -165,6 +166,15 @@ _show(
     CORRECT="The likely cause was the cause.",
     PARTLY="It pointed the right way.",
     WRONG="It was something else.",
+)
+_show(
+    StatsDimension,
+    "By what escalations are told apart in statistics, each as it was when the escalation was made.",
+    DOMAIN="The domain of the problem.",
+    TEAM="The session's team, by its id.",
+    PRIORITY="The priority.",
+    ENGINEER="Who escalated, by their id.",
+    CLAIMER="Who claimed it first, by their id; null for those that nobody has claimed yet.",
 )
 _show(
     QueueChangeKind,

@@ -9,7 +9,8 @@ import strawberry
 from db import api_keys, audit, handoffs, policies, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
-from resolvers import audience, briefings
+from db.statistics import StatsDimension
+from resolvers import audience, briefings, statistics
 from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
 from resolvers.inputs import clean_instant
 from schema.connections import Connection, connect, read_page
@@ -24,6 +25,7 @@ from schema.types.handoffs import Delivery, Handoff, Session
 from schema.types.node import TIME_KEY, After, First, Node, created
 from schema.types.people import Account, Team, User
 from schema.types.policies import AccountPolicy, AudienceMember, DeliveryAudit, NotificationPreferences
+from schema.types.statistics import EscalationStats
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID.")]
 
@@ -169,6 +171,39 @@ class Query:
         async with context.services.database.reading(context.account_id) as tx:
             found = await audience.escalation_audience(tx, viewer, read_id(session_id), now=context.now)
         return [AudienceMember.from_found(member) for member in found]
+
+    @strawberry.field(
+        description="What became of the escalations that were made in a window, up to now.",
+        extensions=signed_in(),
+    )
+    async def escalation_stats(
+        self,
+        info: Info,
+        since: Annotated[
+            datetime,
+            strawberry.argument(name="from", description="The window's first instant, with a time zone."),
+        ],
+        until: Annotated[
+            datetime,
+            strawberry.argument(
+                name="to",
+                description=(
+                    "The first instant after the window, with a time zone; at most "
+                    f"{statistics.LONGEST.days} days later."
+                ),
+            ),
+        ],
+        group_by: Annotated[
+            StatsDimension | None,
+            strawberry.argument(description="By what to tell them apart; null for the total alone."),
+        ] = None,
+    ) -> EscalationStats:
+        """Count."""
+        window = statistics.clean_window(since, until)
+        context = info.context
+        async with context.services.database.reading(context.account_id) as tx:
+            found = await statistics.escalation_stats(tx, window, group_by)
+        return EscalationStats.from_found(window, found)
 
     @strawberry.field(
         description="The API keys of your account, newest first, revoked ones too. For owners and admins.",

@@ -1,20 +1,27 @@
 """What the commands of `server/cli.py` do: each opens the database, one transaction, and closes both."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 from db import api_keys, migrate, system, users
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope, Role
+from db.exports import Span
 from db.session import Database, new_id
 from db.users import UserRow
 from resolvers import admin
 from resolvers import api_keys as keys
 from resolvers.errors import NotFound
 from schema.context import utc_now
+from server import exporting, importing
 from server.auth import Tokens
+from server.importing import Listener, Tally
+from server.output import writing
 from server.process import open_database
 from server.settings import Settings
 
@@ -144,6 +151,37 @@ def _line(key: ApiKeyRow, user: UserRow) -> str:
     return f"{key.id}\t{key.scope}\t{state}\t{used}\t{user.email}\t{key.name}"
 
 
+async def export_account(
+    settings: Settings, account: str, span: Span, file: Path | None, *, tell: Callable[[int], None]
+) -> dict[str, int]:
+    """Write the work of the account to a file, or to standard output; return how many records of each type.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        with writing(file, sys.stdout.buffer) as output:
+            return await exporting.export_account(database, account_id, span, output, tell=tell)
+
+
+async def import_sessions(
+    settings: Settings, file: BinaryIO, account: str, email: str, listener: Listener, *, dry_run: bool
+) -> Tally:
+    """Store the sessions of a file in the account, as those of the user with this address.
+
+    Raises:
+        NotFound: the address is of nobody in the account.
+        Forbidden: they may not have sessions.
+    """
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        owner = await _find(database, email)
+        if owner.account_id != account_id:
+            raise NotFound(f"No user of {account} has the address {owner.email}.")
+        return await importing.import_sessions(database, owner, file, listener, dry_run=dry_run)
+
+
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
@@ -161,9 +199,13 @@ async def _find(database: Database, email: str) -> UserRow:
     return user
 
 
-async def _find_account(database: Database, name: str) -> UUID:
+async def _find_account(database: Database, account: str) -> UUID:
+    """Return the id of the account with this name, or else with this id."""
     async with database.system_reading() as tx:
-        account_id = await system.find_account(tx, name)
+        account_id = await system.find_account(tx, account)
+        if account_id is None:
+            with suppress(ValueError):
+                account_id = UUID(account) if await system.account_exists(tx, UUID(account)) else None
     if account_id is None:
-        raise NotFound(f'No account is named "{name}". Create it with: handoff account add "{name}"')
+        raise NotFound(f'No account is named "{account}". Create it with: handoff account add "{account}"')
     return account_id

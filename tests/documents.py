@@ -48,6 +48,10 @@ _SCALARS: dict[str, Any] = {
 }
 
 
+#: Arguments that need another value than others of their type: a window ends after it begins.
+_ARGUMENTS: dict[str, Any] = {"to": (_AN_HOUR_AGO + timedelta(hours=2)).isoformat()}
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A document of one root field, and its variables."""
@@ -139,7 +143,7 @@ def _value(name: str, wanted: GraphQLArgument | GraphQLInputField, ids: dict[str
     elif isinstance(kind, GraphQLEnumType):
         value = next(iter(kind.values))
     else:
-        value = _SCALARS[kind.name]
+        value = _ARGUMENTS.get(name, _SCALARS[kind.name])
     plain = wanted.type.of_type if isinstance(wanted.type, GraphQLNonNull) else wanted.type
     return [value] if isinstance(plain, GraphQLList) else value
 

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from db.deliveries import DeliveryRow
-from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
+from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
 from db.handoffs import HandoffRow
 from db.models import deliveries, handoffs
-from db.session import columns_of, new_id
+from db.session import columns_of
 from db.users import UserRow
 from schema.context import utc_now
 from tests.client import Answer, Api
+from tests.deliveries_by_chance import some_delivery
 from tests.mailing import ACKNOWLEDGE, change_deliveries, make_outbox
 from tests.servers.smtp import SmtpServer
 
@@ -179,25 +180,6 @@ async def test_nothing_of_another_account_is_counted(api: Api) -> None:
     await api.escalate(cast.charlie, (await cast.start_session(owner=cast.charlie)).id)
 
     assert await audit(api) == NOTHING
-
-
-def some_delivery(choose: random.Random, now: datetime) -> dict[str, Any]:
-    """Return what a delivery may hold, whatever came before: no more than the constraints forbid."""
-    late = timedelta(seconds=choose.choice([choose.uniform(90, 600), choose.uniform(-600, 30)]))
-    status = choose.choice([*DeliveryStatus, DeliveryStatus.SENT, DeliveryStatus.FAILED])
-    sent_at = now + timedelta(seconds=choose.uniform(-600, 600))
-    is_sent = status in TOLD or (status not in OPEN and choose.random() < 0.3)
-    leased = {"lease_until": now, "leased_by": new_id()}
-    return {
-        "status": status,
-        "channel": choose.choice([*Channel]),
-        "kind": choose.choice([*DeliveryKind, DeliveryKind.ESCALATION, DeliveryKind.REMINDER]),
-        "first_due_at": now - late,
-        "reason": choose.choice([*SkipReason]) if status == DeliveryStatus.SKIPPED else None,
-        "sent_at": sent_at if is_sent else None,
-        "delivered_at": sent_at if status == DeliveryStatus.DELIVERED else None,
-        **(leased if status == DeliveryStatus.SENDING else dict.fromkeys(leased)),
-    }
 
 
 async def shuffle(api: Api, choose: random.Random, now: datetime) -> None:

@@ -1,12 +1,11 @@
 """What a page of the queue, or a look of the clock, costs does not grow with the handoffs ever made."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import ClauseElement, Executable, insert, text
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import Executable, insert, text
 
 from db import handoffs, system
 from db.enums import HandoffIntent, HandoffPriority, HandoffState, SessionStatus
@@ -16,6 +15,7 @@ from db.models import sessions as sessions_table
 from db.pages import Page
 from db.session import Database, Transaction, new_id
 from tests.cast import Cast
+from tests.plans import Explain
 
 R = TypeVar("R")
 
@@ -26,20 +26,6 @@ AFTER = {
     QueueOrder.OLDEST_FIRST: (NOON, UUID(int=1)),
     QueueOrder.PRIORITY_FIRST: (HandoffPriority.HIGH, NOON, UUID(int=1)),
 }
-
-
-class Explain(Executable, ClauseElement):
-    """The plan of a statement, asked for with the statement's own parameters."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Executable) -> None:
-        self.statement = statement
-
-
-@compiles(Explain)
-def _explain(element: Explain, compiler: Any, **options: Any) -> str:  # noqa: ANN401
-    return f"EXPLAIN {compiler.process(element.statement, **options)}"
 
 
 class Planning(Transaction):

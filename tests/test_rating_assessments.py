@@ -1,13 +1,16 @@
 """Who claimed says what came of the assessment."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from db.enums import EventKind
 from db.session import new_id
 from db.users import UserRow
-from tests.assessing import Told, assess, assessed_api, assessment_of, escalate
+from schema.context import utc_now
+from tests.assessing import DRAFT, Told, assess, assessed_api, assessment_of, escalate
 from tests.cast import Cast
 from tests.client import Answer, Api
 from tests.servers.smtp import SmtpServer
@@ -18,6 +21,12 @@ mutation ($id: ID!, $verdict: Verdict!) { rateAssessment(input: { handoffId: $id
   ... on Problem { message }
   ... on RateAssessmentSuccess { handoff { id assessment { verdict } } }
 } }
+"""
+
+STATS = """
+query ($from: DateTime!, $to: DateTime!) { escalationStats(from: $from, to: $to) { assessments {
+  problemDomain generatedBy confidence made rated correct partly wrong
+} } }
 """
 
 
@@ -120,10 +129,40 @@ async def test_an_unknown_handoff_is_not_found(assessed: Api) -> None:
     assert answer["__typename"] == "HandoffNotFound"
 
 
-async def claimed(api: Api, user: UserRow) -> str:
+async def test_statistics_say_how_often_an_assessor_was_right(assessed: Api) -> None:
+    cast = assessed.cast
+    begun = utc_now()
+    low = Told(replace(DRAFT, likely_cause=None))
+    for verdict in ("CORRECT", "WRONG", "PARTLY", None):
+        handoff_id = await claimed(assessed, cast.bob, domain="mail")
+        if verdict:
+            await rate(assessed, cast.bob, handoff_id, verdict)
+    await claimed(assessed, cast.bob, assessor=low)
+    window = {"from": begun.isoformat(), "to": (utc_now() + timedelta(minutes=1)).isoformat()}
+
+    answers = [(await assessed.ask(user, STATS, **window)).only() for user in (cast.vera, cast.charlie)]
+
+    mail = {"problemDomain": "mail", "confidence": "MEDIUM", "made": 4, "rated": 3}
+    none = {"problemDomain": None, "confidence": "LOW", "made": 1, "rated": 0}
+    assert answers == [
+        {
+            "assessments": [
+                mail | {"generatedBy": "told/1", "correct": 1, "partly": 1, "wrong": 1},
+                none | {"generatedBy": "told/1", "correct": 0, "partly": 0, "wrong": 0},
+            ]
+        },
+        {"assessments": []},
+    ]
+
+
+async def claimed(api: Api, user: UserRow, *, domain: str | None = None, assessor: Told | None = None) -> str:
     """Let an escalation be assessed and claimed, and return the handoff's id."""
     handoff_id = await escalate(api)
-    await assess(api, Told())
+    if domain is not None:
+        session_id = (await api.handoff(handoff_id))["session"]["id"]
+        given = {"sessionId": session_id, "problemDomain": domain}
+        (await api.change(api.cast.alice, "updateSession", **given)).only()
+    await assess(api, assessor or Told())
     assert (await api.claim(user, handoff_id))["__typename"] == "ClaimHandoffSuccess"
     return handoff_id
 

@@ -10,7 +10,7 @@ from db.models.deliveries import connections, deliveries, delivery_attempts, nod
 from db.models.handoffs import audit_log, events, handoffs, idempotency_keys
 from db.models.identity import api_keys, login_links
 from db.models.people import account_counters, account_policies, accounts, team_members, teams, users
-from db.models.sessions import session_branches, session_messages, sessions
+from db.models.sessions import imported_sessions, session_branches, session_messages, sessions
 
 __all__ = [
     "account_counters",
@@ -26,6 +26,7 @@ __all__ = [
     "events",
     "handoffs",
     "idempotency_keys",
+    "imported_sessions",
     "login_links",
     "metadata",
     "nodes",

@@ -107,6 +107,13 @@ handoffs = Table(
         postgresql_where=text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
         sqlite_where=text("state = 'CLAIMED' AND claim_expires_at IS NOT NULL"),
     ),
+    Index(
+        "ix_handoffs_escalated",
+        "account_id",
+        "created_at",
+        postgresql_where=text("intent = 'ESCALATE'"),
+        sqlite_where=text("intent = 'ESCALATE'"),
+    ),
     Index("ix_handoffs_of_session", "account_id", "session_id", "created_at", "id"),
 )
 
@@ -164,5 +171,14 @@ events = Table(
         "sequence",
         postgresql_where=text("handoff_id IS NOT NULL"),
         sqlite_where=text("handoff_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_of_claims",  # for statistics: claims, releases and reminders, read from the index alone
+        "account_id",
+        "handoff_id",
+        "sequence",
+        postgresql_include=["kind", "at"],
+        postgresql_where=text("kind IN ('HANDOFF_CLAIMED', 'HANDOFF_RELEASED', 'ESCALATION_REMINDED')"),
+        sqlite_where=text("kind IN ('HANDOFF_CLAIMED', 'HANDOFF_RELEASED', 'ESCALATION_REMINDED')"),
     ),
 )

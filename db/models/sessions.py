@@ -82,3 +82,14 @@ session_branches = Table(
     of_account("parent_branch_id", "session_branches", "fk_session_branches_parent"),
     UniqueConstraint("account_id", "session_id", "order", name="uq_session_branches_order"),
 )
+
+#: Which sessions were imported, and from what: a second import passes them over.
+imported_sessions = Table(
+    "imported_sessions",
+    metadata,
+    Column("account_id", Uuid, primary_key=True),
+    Column("source", Text, primary_key=True),  # an id or a digest of what was read; see resolvers/imports.py
+    Column("session_id", Uuid, nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
+    of_account("session_id", "sessions", "fk_imported_sessions_session"),
+)
