@@ -9,7 +9,9 @@ COPY resolvers resolvers
 COPY schema schema
 COPY server server
 ENV UV_PROJECT_ENVIRONMENT=/opt/handoff UV_PYTHON_DOWNLOADS=never
-RUN uv sync --frozen --no-dev --no-editable
+# --build-arg EXTRAS="--extra ai": with what a language model needs.
+ARG EXTRAS=""
+RUN uv sync --frozen --no-dev --no-editable $EXTRAS
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /data handoff \

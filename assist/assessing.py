@@ -1,8 +1,8 @@
 """Makes the assessments that were asked for, beside everything that matters more.
 
 1. Lease a few that are due, so that no other worker makes them.
-2. For each by itself: read the case, ask the assessor, check what it cites. No transaction is open
-   meanwhile.
+2. For each by itself: read the case, take the secrets out of it, ask the account's assessor, and check what
+   it cites. No transaction is open meanwhile.
 3. Record the result with the event that tells the dashboards.
 
 A worker that dies leaves its leases behind; when they end, another takes over.
@@ -19,6 +19,7 @@ from uuid import UUID
 from assist import evidence
 from assist.cases import read_case
 from assist.port import AssessmentError, Assessor, Case, Draft, Evidence, Step
+from assist.quotes import without_secrets
 from db import assessments, events, handoffs, system
 from db.assessments import Ready
 from db.enums import EventKind, HandoffState
@@ -42,14 +43,14 @@ class Assessing:
     def __init__(
         self,
         database: Database,
-        assessor: Assessor,
+        assessor_of: Callable[[UUID], Assessor],
         redact: Callable[[str], str],
         now: Callable[[], datetime],
         *,
         longest_seconds: float = _LONGEST_SECONDS,
     ) -> None:
         self._database = database
-        self._assessor = assessor
+        self._assessor_of = assessor_of
         self._redact = redact
         self._now = now
         self._longest_seconds = longest_seconds
@@ -105,29 +106,29 @@ class Assessing:
     async def _assess(self, leased: LeasedAssessment, lease: UUID) -> None:
         async with self._database.reading(leased.account_id) as tx:
             handoff = (await handoffs.by_ids(tx, [leased.handoff_id]))[leased.handoff_id]
-            case = await read_case(tx, handoff)
+            case = without_secrets(await read_case(tx, handoff), self._redact)
         if handoff.state == HandoffState.CLOSED:
             await self._settle_failed(handoff, lease, "the handoff was closed first")
             return
         try:
-            ready = await self._ask(case)
+            ready = await self._ask(self._assessor_of(handoff.account_id), case)
         except AssessmentError as error:
             await self._settle_failed(handoff, lease, str(error))
         else:
             await self._settle_ready(handoff, lease, ready)
 
-    async def _ask(self, case: Case) -> Ready:
+    async def _ask(self, assessor: Assessor, case: Case) -> Ready:
         try:
             async with asyncio.timeout(self._longest_seconds):
-                draft = await self._assessor.assess(case)
+                draft = await assessor.assess(case)
         except TimeoutError:
-            raise AssessmentError(f"{self._assessor.name} took too long") from None
-        checked = evidence.check(case, draft, self._redact)
+            raise AssessmentError(f"{assessor.name} took too long") from None
+        checked = evidence.check(case, draft)
         return Ready(
             likely_cause=checked.likely_cause,
             confidence=checked.confidence,
             findings=_findings(checked),
-            generated_by=self._assessor.name,
+            generated_by=draft.made_by or assessor.name,
         )
 
     async def _settle_ready(self, handoff: HandoffRow, lease: UUID, ready: Ready) -> None:

@@ -6,11 +6,10 @@
 4. A cause that fell leaves an assessment without one, of the lowest confidence.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from uuid import UUID
 
 from assist.port import Case, Draft, Evidence, Step
+from assist.quotes import rests_on_session
 from db.enums import ConfidenceTier
 
 #: More than these nobody reads; a model that does not stop must not fill the database.
@@ -26,17 +25,13 @@ _LOWER = {
 }
 
 
-def check(case: Case, draft: Draft, redact: Callable[[str], str]) -> Draft:
-    """Return the draft with only what the case bears out.
-
-    Whitespace may differ. Words may also be those of the redacted text, which is what a model was shown.
-    """
-    sources = _Sources(case, redact)
+def check(case: Case, draft: Draft) -> Draft:
+    """Return the draft with only what the case bears out; the case is the one that was assessed."""
     suggested, tried = (
-        tuple(checked for step in steps[:MOST_STEPS] if (checked := _check_step(step, sources)))
+        tuple(checked for step in steps[:MOST_STEPS] if (checked := _check_step(step, case)))
         for steps in (draft.suggested_steps, draft.already_tried)
     )
-    evidence = sources.kept(draft.evidence)
+    evidence = _kept(draft.evidence, case)
     cause = _cut(draft.likely_cause, LONGEST_TEXT)
     if cause is None or (draft.evidence and not evidence):
         return replace(
@@ -58,37 +53,18 @@ def check(case: Case, draft: Draft, redact: Callable[[str], str]) -> Draft:
     )
 
 
-class _Sources:
-    """What may be cited, by where it stands."""
-
-    def __init__(self, case: Case, redact: Callable[[str], str]) -> None:
-        said: dict[int | UUID, str] = {message.index: message.content for message in case.messages}
-        for branch in case.branches:
-            said[branch.id] = " ".join(filter(None, (branch.label, branch.status, branch.status_reason)))
-        self._texts = {place: (_plain(text), _plain(redact(text))) for place, text in said.items()}
-
-    def kept(self, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-        """Return the citations that hold."""
-        return tuple(one for one in evidence if self._holds(one))[:MOST_EVIDENCE]
-
-    def _holds(self, one: Evidence) -> bool:
-        quote = _plain(one.quote)
-        places = [place for place in (one.message_index, one.branch_id) if place is not None]
-        if len(places) != 1 or not 0 < len(quote) <= LONGEST_QUOTE:
-            return False
-        return any(quote in text for text in self._texts.get(places[0], ()))
+def _kept(evidence: tuple[Evidence, ...], case: Case) -> tuple[Evidence, ...]:
+    """Return the citations that hold."""
+    hold = (one for one in evidence if len(one.quote) <= LONGEST_QUOTE and rests_on_session(one, case))
+    return tuple(hold)[:MOST_EVIDENCE]
 
 
-def _check_step(step: Step, sources: _Sources) -> Step | None:
+def _check_step(step: Step, case: Case) -> Step | None:
     text = _cut(step.text, LONGEST_TEXT)
-    evidence = sources.kept(step.evidence)
+    evidence = _kept(step.evidence, case)
     if text is None or (step.evidence and not evidence):
         return None
     return Step(text=text, evidence=evidence)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _cut(text: str | None, longest: int) -> str | None:

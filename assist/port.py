@@ -67,6 +67,7 @@ class Draft:
     already_tried: tuple[Step, ...]
     confidence: ConfidenceTier
     evidence: tuple[Evidence, ...]  #: what the likely cause rests on
+    made_by: str = ""  #: who made it, where that is not simply the assessor that was asked; else empty
 
 
 class AssessmentError(Exception):

@@ -6,6 +6,9 @@ import sys
 #: What every record has, and what uvicorn adds for colour.
 _OWN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName", "color_message"}
 
+#: Clients of language models. At `debug` they would log what they send.
+_TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "pydantic_ai")
+
 
 class WithFields(logging.Formatter):
     """Adds the fields that were logged with `extra`, which Python's own formatter leaves out."""
@@ -22,3 +25,5 @@ def set_up(level: str) -> None:
     handler.setFormatter(WithFields("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from schema.context import utc_now
 from server import commands
 from server.app import make_app
+from server.assessors import check_assessor
 from server.demo import create_demo
 from server.process import Node, open_database, open_mail_server, read_signer
 from server.settings import Settings, SettingsError
@@ -75,6 +76,7 @@ async def _check(settings: Settings) -> None:
         async with AsyncExitStack() as stack:
             open_mail_server(settings, stack)
             read_signer(settings)
+            check_assessor(settings)
     try:
         listener = await asyncio.get_running_loop().create_server(
             asyncio.Protocol, settings.host, settings.port

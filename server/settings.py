@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -102,12 +103,34 @@ class Settings(BaseSettings):
         description="How many links to sign in one network address may ask for, and how many refused "
         "mutations without a valid token are recorded of it.",
     )
-    assessor: Literal["rules", "off"] = Field("rules", description="Who assesses escalations.")
+    claim_link_hours: float = Field(
+        72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
+    )
+    assessor: Literal["rules", "llm", "off"] = Field(
+        "rules",
+        description="Who assesses escalations: rules, a language model (with rules behind it), nobody.",
+    )
     assessment_wait: float = Field(
         8, ge=0, le=60, description="Seconds that an escalation's mails wait for its assessment, at most."
     )
-    claim_link_hours: float = Field(
-        72, gt=0, le=24 * 30, description="How long the claim link of a mail is valid."
+    llm_model: str = Field(
+        "", description="The language model: openai:NAME, anthropic:NAME or ollama:NAME. Required for llm."
+    )
+    llm_url: str = Field(
+        "", description="Where the model's server listens. Empty: at the provider's own address."
+    )
+    llm_key: SecretStr = Field(SecretStr(""), description="The API key of the model's server.")
+    llm_timeout: float = Field(
+        30, gt=0, le=80, description="Seconds that an assessment by the model may take."
+    )
+    llm_price: str = Field(
+        "", description="What a million tokens cost, input/output, in any one currency: 0.40/1.60."
+    )
+    llm_daily_tokens: int = Field(
+        500_000, ge=0, description="Tokens that an account may use in a day (UTC). 0: any number."
+    )
+    llm_daily_cost: Decimal = Field(
+        Decimal(0), ge=0, description="What an account may cost in a day (UTC), by the price. 0: anything."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 

@@ -13,13 +13,14 @@ from functools import partial
 
 from assist.assessing import Assessing
 from assist.redaction import redact
+from assist.rules import Rules
 from db import system
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
 from resolvers import reminders
 from schema.context import utc_now
-from server.assessors import make_assessor
+from server.assessors import make_assessors
 from server.process import make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
@@ -35,9 +36,9 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
     async with AsyncExitStack() as stack:
         outbox = make_outbox(settings, database, open_mail_server(settings, stack))
         loops: list[Outbox | Assessing] = [outbox]
-        assessor = make_assessor(settings)
-        if assessor is not None:
-            loops.append(Assessing(database, assessor, redact, utc_now))
+        assessor_of = make_assessors(settings, database, rules=Rules(), redact=redact, now=utc_now)
+        if assessor_of is not None:
+            loops.append(Assessing(database, assessor_of, redact, utc_now))
         running = [asyncio.create_task(loop.run()) for loop in loops]
         helpers = [
             asyncio.create_task(_wake(loops, wakeups)),

@@ -70,7 +70,7 @@ async def assessed_api(
 
 def make_assessing(database: Database, assessor: Assessor, *, longest_seconds: float = 30) -> Assessing:
     """Make a worker's loop."""
-    return Assessing(database, assessor, redact, utc_now, longest_seconds=longest_seconds)
+    return Assessing(database, lambda _: assessor, redact, utc_now, longest_seconds=longest_seconds)
 
 
 async def assess(api: Api, assessor: Assessor) -> int:

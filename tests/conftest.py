@@ -11,10 +11,12 @@ import pytest
 
 from db import migrate
 from db.session import Database
+from tests.cases import ANSWER
 from tests.cast import Cast, make_cast
 from tests.client import Api, running_api
 from tests.live import Live, running_server
 from tests.npm import Npm, install
+from tests.servers.language_model import LanguageModel
 from tests.servers.postgres import PostgresServer
 from tests.servers.provider import Provider
 from tests.servers.smtp import SmtpServer
@@ -114,6 +116,13 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("HANDOFF_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def language_model() -> Iterator[LanguageModel]:
+    """A server of language models that answers as told, at first with an assessment."""
+    with LanguageModel([ANSWER]) as server:
+        yield server
 
 
 @pytest.fixture

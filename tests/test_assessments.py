@@ -139,6 +139,26 @@ async def test_an_assessor_that_fails_says_why_and_nothing_else_fails(assessed: 
     assert (await assessed.claim(assessed.cast.bob, handoff_id))["__typename"] == "ClaimHandoffSuccess"
 
 
+async def test_who_made_it_is_told_where_that_was_another_than_who_was_asked(assessed: Api) -> None:
+    handoff_id = await escalate(assessed)
+
+    await assess(assessed, Told(replace(DRAFT, made_by="rules/1 (llm/small: timed out)")))
+
+    shown = await assessment_of(assessed, handoff_id)
+    assert (shown["status"], shown["generatedBy"]) == ("READY", "rules/1 (llm/small: timed out)")
+
+
+async def test_no_assessor_is_shown_a_secret(assessed: Api) -> None:
+    assessor = Told()
+    await escalate(assessed, said="Her password is Sommer2026!x on mail01", notes="pwd: Winter2025!y")
+
+    await assess(assessed, assessor)
+
+    (case,) = assessor.cases
+    assert case.messages[0].content == "Her password is [password removed] on mail01"
+    assert "Winter2025!y" not in (case.notes or "")
+
+
 async def test_an_assessor_that_takes_too_long_is_given_up(assessed: Api) -> None:
     class Slow(Told):
         async def assess(self, case: Case) -> Draft:

@@ -7,12 +7,11 @@ import pytest
 
 from assist.evidence import LONGEST_QUOTE, LONGEST_TEXT, MOST_EVIDENCE, MOST_STEPS, check
 from assist.port import Case, CaseBranch, CaseMessage, Draft, Evidence, Step
-from assist.redaction import redact
 from db.enums import ConfidenceTier, MessageRole
 from schema.context import utc_now
 
 DRIVER = UUID("01a20000-0000-7000-8000-000000000001")
-SAID = "The event log shows  829,\nfour times. The password is Sommer2026!"
+SAID = "The event log shows  829,\nfour times."
 CASE = Case(
     problem="VPN drops",
     domain="network",
@@ -42,7 +41,7 @@ DRAFT = Draft(
 
 
 def test_what_the_session_bears_out_stays_as_it_is() -> None:
-    assert check(CASE, DRAFT, redact) == DRAFT
+    assert check(CASE, DRAFT) == DRAFT
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_what_the_session_bears_out_stays_as_it_is() -> None:
         Evidence(quote="The event log shows 829", message_index=8),
         Evidence(quote="The event log shows 829", branch_id=DRIVER),
         Evidence(quote="A wired laptop drops", message_index=7, branch_id=DRIVER),
-        Evidence(quote="the event log SHOWS 829", message_index=7),
+        Evidence(quote="8", message_index=7),
         Evidence(quote="The event log shows 829"),
         Evidence(quote="  ", message_index=7),
         Evidence(quote=SAID.ljust(LONGEST_QUOTE + 1, "x"), message_index=7),
@@ -61,18 +60,18 @@ def test_what_the_session_bears_out_stays_as_it_is() -> None:
 def test_a_citation_that_does_not_hold_is_dropped(false: Evidence) -> None:
     draft = replace(DRAFT, evidence=(false, WIRED))
 
-    assert check(CASE, draft, redact) == replace(DRAFT, evidence=(WIRED,))
+    assert check(CASE, draft) == replace(DRAFT, evidence=(WIRED,))
 
 
 def test_a_step_whose_citations_all_fell_is_dropped_and_the_others_stay() -> None:
     false = Step(text="Replaced the firewall", evidence=(INVENTED,))
     draft = replace(DRAFT, already_tried=(false, *DRAFT.already_tried))
 
-    assert check(CASE, draft, redact) == DRAFT
+    assert check(CASE, draft) == DRAFT
 
 
 def test_a_cause_whose_citations_all_fell_leaves_none() -> None:
-    checked = check(CASE, replace(DRAFT, evidence=(INVENTED,)), redact)
+    checked = check(CASE, replace(DRAFT, evidence=(INVENTED,)))
 
     assert checked == replace(DRAFT, likely_cause=None, confidence=ConfidenceTier.LOW, evidence=())
 
@@ -83,16 +82,8 @@ def test_a_statement_that_cites_nothing_costs_a_tier(told: str, left: str) -> No
     bare_cause = replace(DRAFT, confidence=ConfidenceTier(told), evidence=())
     bare_step = replace(DRAFT, confidence=ConfidenceTier(told), suggested_steps=(bare,))
 
-    assert check(CASE, bare_cause, redact) == replace(bare_cause, confidence=ConfidenceTier(left))
-    assert check(CASE, bare_step, redact) == replace(bare_step, confidence=ConfidenceTier(left))
-
-
-def test_words_of_the_redacted_text_hold_since_a_model_saw_no_others() -> None:
-    quote = Evidence(quote=redact(SAID)[-40:], message_index=7)
-    draft = replace(DRAFT, evidence=(quote,))
-
-    assert "removed]" in quote.quote
-    assert check(CASE, draft, redact) == draft
+    assert check(CASE, bare_cause) == replace(bare_cause, confidence=ConfidenceTier(left))
+    assert check(CASE, bare_step) == replace(bare_step, confidence=ConfidenceTier(left))
 
 
 def test_an_assessor_that_does_not_stop_is_cut() -> None:
@@ -101,7 +92,7 @@ def test_an_assessor_that_does_not_stop_is_cut() -> None:
         DRAFT, likely_cause="y" * 2 * LONGEST_TEXT, suggested_steps=(step,) * 2 * MOST_STEPS, already_tried=()
     )
 
-    checked = check(CASE, endless, redact)
+    checked = check(CASE, endless)
 
     assert checked.likely_cause == "y" * (LONGEST_TEXT - 1) + "…"
     cut = Step(text="x" * (LONGEST_TEXT - 1) + "…", evidence=(SHOWS,) * MOST_EVIDENCE)
@@ -110,11 +101,11 @@ def test_an_assessor_that_does_not_stop_is_cut() -> None:
 
 @pytest.mark.parametrize("nothing", [None, "", " \n"])
 def test_no_cause_is_an_honest_answer_of_the_lowest_confidence(nothing: str | None) -> None:
-    checked = check(CASE, replace(DRAFT, likely_cause=nothing), redact)
+    checked = check(CASE, replace(DRAFT, likely_cause=nothing))
 
     assert (checked.likely_cause, checked.confidence, checked.evidence) == (None, ConfidenceTier.LOW, ())
     assert checked.already_tried == DRAFT.already_tried
 
 
 def test_a_step_without_words_is_dropped() -> None:
-    assert check(CASE, replace(DRAFT, suggested_steps=(Step(text=" "),)), redact).suggested_steps == ()
+    assert check(CASE, replace(DRAFT, suggested_steps=(Step(text=" "),))).suggested_steps == ()

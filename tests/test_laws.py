@@ -3,6 +3,8 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +87,29 @@ def test_no_file_outside_the_documentation_speaks_of_one_machine() -> None:
     ]
 
     assert found == []
+
+
+def test_what_language_models_need_is_imported_by_no_other_module() -> None:
+    """Optional packages must not be missed by those who do without, nor slow their start down."""
+    speakers = {"assist.llm", "assist.language_models"}
+    names = {
+        _name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in _modules()
+    }
+    look = (
+        "import sys, importlib; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", look, *sorted(names - speakers)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert speakers < names
+    assert {"server.assessors", "server.cli", "schema.build"} <= set(loaded)
+    assert {"pydantic_ai", "openai", "anthropic", "httpx2"}.isdisjoint(loaded)
 
 
 def test_the_lock_file_names_public_places_only() -> None:

@@ -5,6 +5,7 @@ never belong to another account than the row that it points at, whatever the cod
 """
 
 from db.models.assessments import assessments, briefings
+from db.models.assessor_usage import assessor_usage
 from db.models.base import metadata
 from db.models.deliveries import connections, deliveries, delivery_attempts, nodes
 from db.models.handoffs import audit_log, events, handoffs, idempotency_keys
@@ -18,6 +19,7 @@ __all__ = [
     "accounts",
     "api_keys",
     "assessments",
+    "assessor_usage",
     "audit_log",
     "briefings",
     "connections",
