@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 
-from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
+from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
 from db.models import deliveries, handoffs
 from db.session import Transaction
 
@@ -94,7 +94,7 @@ async def _lags(tx: Transaction, made: ColumnElement[bool]) -> list[float]:
             handoffs,
             and_(handoffs.c.account_id == deliveries.c.account_id, handoffs.c.id == deliveries.c.handoff_id),
         )
-        .where(made, deliveries.c.sent_at.is_not(None))
+        .where(made, deliveries.c.sent_at.is_not(None), deliveries.c.channel != Channel.PSA_NOTE)
     )
     rows = await tx.connection.execute(statement)
     return sorted(max(0.0, (sent_at - due_at).total_seconds()) for due_at, sent_at in rows)

@@ -2,6 +2,7 @@
 
     EMAIL   PENDING --begin--> SENDING --settle--> SENT | FAILED | PENDING (see `db/outbox.py`)
             PENDING --confirm_pushed, skip_unsent--> SKIPPED
+    PSA_NOTE  as EMAIL, but never skipped: a ticket is told whatever became of the handoff (`db/psa_notes.py`)
     PUSH    PENDING --mark_pushed--> SENT --confirm_pushed--> DELIVERED
             PENDING, SENT --fail_push--> FAILED, --skip_unsent--> SKIPPED
 
@@ -32,7 +33,7 @@ class DeliveryRow:
     id: UUID
     account_id: UUID
     handoff_id: UUID
-    recipient_id: UUID
+    recipient_id: UUID | None  #: None for a note in a ticket, and only there
     channel: Channel
     kind: DeliveryKind
     round: int
@@ -44,6 +45,17 @@ class DeliveryRow:
     due_at: datetime
     sent_at: datetime | None
     delivered_at: datetime | None
+
+    @property
+    def person_id(self) -> UUID:
+        """Whom a push or a mail tells.
+
+        Raises:
+            LookupError: it is a note in a ticket.
+        """
+        if self.recipient_id is None:
+            raise LookupError("a note in a ticket has no recipient")
+        return self.recipient_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +184,8 @@ async def latest_round(tx: Transaction, handoff_id: UUID, recipient_id: UUID) ->
 async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> int:
     """Skip what is still to be sent or confirmed about a handoff; return how many deliveries that were.
 
-    A mail that is SENDING is left to its worker: it may be out already, and is recorded as what it is.
+    A mail that is SENDING is left to its worker: it may be out already, and is recorded as what it is. A note
+    is left alone: the ticket is told also of what somebody has claimed or resolved meanwhile.
     """
     return await _skip(tx, handoff_id, reason)
 
@@ -287,7 +300,8 @@ async def _skip(
     tx: Transaction, handoff_id: UUID, reason: SkipReason, *conditions: ColumnElement[bool]
 ) -> int:
     unconfirmed = and_(deliveries.c.channel == Channel.PUSH, deliveries.c.status == DeliveryStatus.SENT)
-    unsent = or_(deliveries.c.status == DeliveryStatus.PENDING, unconfirmed)
+    is_waiting = and_(deliveries.c.channel != Channel.PSA_NOTE, deliveries.c.status == DeliveryStatus.PENDING)
+    unsent = or_(is_waiting, unconfirmed)
     await _lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
     statement = (
         update(deliveries)

@@ -99,6 +99,7 @@ class Channel(StrEnum):
 
     PUSH = "PUSH"  #: `escalationCreated` on a live dashboard connection
     EMAIL = "EMAIL"
+    PSA_NOTE = "PSA_NOTE"  #: an internal note in the session's ticket; has no recipient
 
 
 class DeliveryKind(StrEnum):
@@ -108,6 +109,7 @@ class DeliveryKind(StrEnum):
     REMINDER = "REMINDER"  #: nobody has claimed it yet
     CLAIMED = "CLAIMED"  #: to the one who escalated: somebody has it
     UNREACHED = "UNREACHED"  #: to the one who escalated: nobody could be told
+    PSA_NOTE = "PSA_NOTE"  #: to the ticket: what the session knows
 
 
 #: Kinds that ask a responder to take over; the others tell the one who escalated.
@@ -118,8 +120,8 @@ class DeliveryStatus(StrEnum):
     """Where a delivery stands. Only what is known: sent is not delivered."""
 
     PENDING = "PENDING"  #: waits for `due_at`, or for its turn with the worker that leased it
-    SENDING = "SENDING"  #: a worker checked it a last time and is talking to the mail server
-    SENT = "SENT"  #: the mail server accepted it; the push was written to a socket
+    SENDING = "SENDING"  #: a worker checked it a last time and is talking to the mail server or the PSA
+    SENT = "SENT"  #: the mail server accepted it; the push was written to a socket; the note is in the ticket
     DELIVERED = "DELIVERED"  #: the recipient's client confirmed it
     FAILED = "FAILED"  #: refused for good, or nobody confirmed it in time
     SKIPPED = "SKIPPED"  #: no longer wanted; `reason` says why
@@ -143,6 +145,22 @@ class ReminderAudience(StrEnum):
 
     EVERYONE = "EVERYONE"  #: every responder, as the escalation did
     OWNERS_AND_ADMINS = "OWNERS_AND_ADMINS"
+
+
+class PsaProvider(StrEnum):
+    """The ticketing systems that notes can be put into."""
+
+    CONNECTWISE = "CONNECTWISE"
+    AUTOTASK = "AUTOTASK"
+    HALOPSA = "HALOPSA"
+
+
+class PsaStatus(StrEnum):
+    """What is known of a PSA connection."""
+
+    UNTESTED = "UNTESTED"  #: made, or given other credentials, and not used since
+    WORKING = "WORKING"  #: the last test or note succeeded
+    FAILING = "FAILING"  #: the PSA refused the last test or note, or could not be reached
 
 
 class EventKind(StrEnum):
@@ -172,3 +190,8 @@ class EventKind(StrEnum):
     ESCALATION_UNREACHED = "ESCALATION_UNREACHED"
     POLICY_UPDATED = "POLICY_UPDATED"
     PREFERENCES_UPDATED = "PREFERENCES_UPDATED"
+    PSA_CONNECTION_CREATED = "PSA_CONNECTION_CREATED"
+    PSA_CONNECTION_CHANGED = "PSA_CONNECTION_CHANGED"
+    PSA_CONNECTION_DELETED = "PSA_CONNECTION_DELETED"
+    PSA_NOTE_REQUESTED = "PSA_NOTE_REQUESTED"
+    PSA_NOTE_PUSHED = "PSA_NOTE_PUSHED"

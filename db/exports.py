@@ -68,7 +68,7 @@ class ToldRow:
 
     id: UUID
     handoff_id: UUID
-    recipient_id: UUID
+    recipient_id: UUID | None  #: None for a note in a ticket
     channel: Channel
     kind: DeliveryKind
     round: int

@@ -44,6 +44,7 @@ class HandoffRow:
     reminders: int  #: sent since it was opened
     next_reminder_at: datetime | None  #: None: nobody is reminded
     reach_check_at: datetime | None  #: when to see whether anybody could be told of the round; None: known
+    psa_note_id: str | None  #: of the note in the ticket, as the PSA names it
 
 
 #: How long after a telling, and how often until it is known, a worker sees whether anybody could be told.
@@ -172,6 +173,11 @@ async def close(tx: Transaction, handoff_id: UUID, *, at: datetime) -> HandoffRo
     """Close an open or claimed handoff; None where it was closed already."""
     values = {"state": HandoffState.CLOSED, "closed_at": at}
     return await _move(tx, handoff_id, handoffs.c.state != HandoffState.CLOSED, values)
+
+
+async def note_pushed(tx: Transaction, handoff_id: UUID, psa_note_id: str) -> HandoffRow | None:
+    """Record the note that stands in the ticket; None where the account has no such handoff."""
+    return await _move(tx, handoff_id, handoffs.c.id == handoff_id, {"psa_note_id": psa_note_id})
 
 
 async def unfinished_of(tx: Transaction, session_id: UUID) -> HandoffRow | None:

@@ -36,6 +36,7 @@ class SessionRow:
     escalated_to_id: UUID | None
     escalation_package: dict[str, Any] | None
     psa_ticket_id: str | None
+    psa_connection_id: UUID | None  #: the PSA that the ticket is in
     actual_cause: str | None
     created_at: datetime
     resolved_at: datetime | None

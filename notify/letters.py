@@ -85,9 +85,9 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
     delivery = (await deliveries.by_ids(tx, [delivery_id]))[delivery_id]
     handoff = (await handoffs.by_ids(tx, [delivery.handoff_id]))[delivery.handoff_id]
     claimer_id = handoff.claimed_by_id
-    wanted = [delivery.recipient_id, handoff.handed_off_by_id]
+    wanted = [delivery.person_id, handoff.handed_off_by_id]
     people = await users.by_ids(tx, wanted if claimer_id is None else [*wanted, claimer_id])
-    push = Push(handoff.id, delivery.recipient_id, delivery.round)
+    push = Push(handoff.id, delivery.person_id, delivery.round)
     is_asking = delivery.kind in ASKING_KINDS
     teams = {} if handoff.team_id is None else await accounts.teams_by_id(tx, [handoff.team_id])
     return Letter(
@@ -96,10 +96,10 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
         session=(await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id],
         account=await accounts.by_id(tx),
         team=None if handoff.team_id is None else teams[handoff.team_id],
-        recipient=people[delivery.recipient_id],
+        recipient=people[delivery.person_id],
         handed_off_by=people[handoff.handed_off_by_id],
         push=await deliveries.push_status(tx, push) if is_asking else None,
-        latest_round=await deliveries.latest_round(tx, handoff.id, delivery.recipient_id),
+        latest_round=await deliveries.latest_round(tx, handoff.id, delivery.person_id),
         claimed_by=None if claimer_id is None else people[claimer_id],
         assessment=(await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id),
     )

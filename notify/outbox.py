@@ -167,7 +167,7 @@ class Outbox:
         From here the lease outlasts a mail server that takes its time, and the recording after it.
         """
         delivery = letter.delivery
-        push = Push(delivery.handoff_id, delivery.recipient_id, delivery.round)
+        push = Push(delivery.handoff_id, delivery.person_id, delivery.round)
         if letter.push is not None:
             await deliveries.lock(tx, [push])
         reason = policy.reason_to_skip(

@@ -13,6 +13,7 @@
     ├── HandoffNotOpen           .state
     ├── HandoffAlreadyClaimed    .claimed_by_id .claimed_at
     ├── HandoffNotClaimedByYou
+    ├── PsaNotConnected
     └── LoginLinkSpent
 
 They carry plain values, never rows: what was read before a rollback may not hold after it.
@@ -104,6 +105,10 @@ class AssessmentNotReady(Refusal):
 
 class HandoffNotClaimedByYou(Refusal):
     """Only the one who claimed a handoff can release it, and you have not."""
+
+
+class PsaNotConnected(Refusal):
+    """This session has no ticket in a connected PSA. Set its psaConnectionId and psaTicketId."""
 
 
 class LoginLinkSpent(Refusal):

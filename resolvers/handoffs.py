@@ -29,7 +29,7 @@ from db.users import UserRow
 from notify import policy, rounds
 from notify.policy import Reach
 from notify.rounds import append
-from resolvers import snapshots
+from resolvers import psa_notes, snapshots
 from resolvers.errors import (
     BadInput,
     HandoffAlreadyClaimed,
@@ -88,7 +88,8 @@ async def create(
     4. Store the snapshot and the handoff; change the session.
     5. For an escalation, store what each responder is to be sent; `grace` is how long a push may stay
        unconfirmed before the mail goes. Ask for its assessment, for which mails wait no longer than
-       `assessment_wait`; None asks for none.
+       `assessment_wait`; None asks for none. Where the session's PSA connection says so, a note in its
+       ticket is to be made as well.
     6. Append the event, last.
 
     Raises:
@@ -109,11 +110,12 @@ async def create(
     told, online = await _audience(tx, session.team_id, new.intent, except_id=viewer.id, now=now)
     handoff = await _store(tx, viewer, session, new, policy.reach(new.intent, told, online), now=now)
     await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
+    assessed_by = now if assessment_wait is None else now + assessment_wait
     if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
-        until = now + assessment_wait
         await assessments.request(
-            tx, handoff.id, at=now, mails_wait_until=until, deadline_at=now + _ASSESSMENT_DEADLINE
+            tx, handoff.id, at=now, mails_wait_until=assessed_by, deadline_at=now + _ASSESSMENT_DEADLINE
         )
+    await psa_notes.ask_automatically(tx, handoff, session, now=now, due_at=assessed_by)
     await _remember(tx, viewer, new, handoff.id, now=now)
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
@@ -323,6 +325,7 @@ async def _store(
         reminders=0,
         next_reminder_at=(await policies.read(tx)).reminder_at(now, after=now) if is_escalated else None,
         reach_check_at=now + handoffs.REACH_CHECK_EVERY if is_escalated else None,
+        psa_note_id=None,
     )
     await handoffs.add(tx, handoff)
     package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)

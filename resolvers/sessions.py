@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import accounts, events, handoffs, policies, sessions, users
+from db import accounts, events, handoffs, policies, psa_connections, sessions, users
 from db.enums import ConfidenceTier, EventKind, HandoffState, MessageRole, SessionStatus
 from db.events import Event
 from db.session import Transaction
@@ -51,6 +51,7 @@ class NewSession:
     owner_id: UUID | None = None  #: None: the caller
     confidence_tier: ConfidenceTier | None = None
     psa_ticket_id: str | None = None
+    psa_connection_id: UUID | None = None
     messages: Sequence[NewMessage] = ()
 
 
@@ -69,7 +70,7 @@ async def start(tx: Transaction, viewer: UserRow, new: NewSession, *, now: datet
 
     Raises:
         Forbidden: the viewer only reads, or starts it for another without being an admin.
-        NotFound: the team or owner is not of this account.
+        NotFound: the team, owner or PSA connection is not of this account.
         BadInput: a text or a time cannot be stored, or the owner cannot sign in any more.
     """
     require_responder(viewer)
@@ -83,6 +84,7 @@ async def start(tx: Transaction, viewer: UserRow, new: NewSession, *, now: datet
             "problem_domain": clean_optional_text("problemDomain", new.problem_domain, MAX_LABEL),
             "confidence_tier": new.confidence_tier,
             "psa_ticket_id": clean_optional_text("psaTicketId", new.psa_ticket_id, MAX_LABEL),
+            "psa_connection_id": await _known_connection(tx, new.psa_connection_id),
             "created_at": now,
         },
     )
@@ -100,6 +102,7 @@ async def update(
     Raises:
         Forbidden: the viewer only reads.
         SessionNotFound, SessionResolved: the session cannot be changed.
+        NotFound: the PSA connection is not of this account.
         BadInput: a value cannot be stored, or the branch is not one of the session's.
     """
     session = await _open_session(tx, viewer, session_id)
@@ -220,6 +223,12 @@ async def _known_team(tx: Transaction, team_id: UUID | None) -> UUID | None:
     return team_id
 
 
+async def _known_connection(tx: Transaction, connection_id: UUID | None) -> UUID | None:
+    if connection_id is not None and not await psa_connections.by_ids(tx, [connection_id]):
+        raise NotFound("No PSA connection of your account has this id.")
+    return connection_id
+
+
 async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None) -> UUID:
     if owner_id is None or owner_id == viewer.id:
         return viewer.id
@@ -265,6 +274,7 @@ async def _clean_changes(tx: Transaction, session: SessionRow, changes: dict[str
             values[column] = clean_optional_text(field, values[column], longest)
     if "step_count" in values:
         values["step_count"] = clean_steps(values["step_count"])
+    await _known_connection(tx, values.get("psa_connection_id"))
     if values.get("active_branch_id") is not None:
         await _require_branch(tx, session, "activeBranchId", values["active_branch_id"])
     return values

@@ -13,6 +13,7 @@ from db.session import Database
 from db.users import UserRow
 from notify.feed import Feed
 from notify.presence import Presence
+from notify.psa.gateway import Gateway
 from notify.receipts import Receipts
 from resolvers.errors import RateLimited, Unauthenticated
 from resolvers.identity import Caller
@@ -61,6 +62,7 @@ class Services:
     rate_limits: RateLimits
     refusals: RefusalLog
     streams: "Streams | None" = None  #: shares the execution of events; None: each subscriber executes them
+    psa: Gateway | None = None  #: None: there is no key to encrypt credentials with
     documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
     assessment_wait: timedelta | None = None  #: how long mails wait for an assessment; None: none is made

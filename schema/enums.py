@@ -16,6 +16,8 @@ from db.enums import (
     HandoffPriority,
     HandoffState,
     MessageRole,
+    PsaProvider,
+    PsaStatus,
     ReminderAudience,
     Role,
     SessionStatus,
@@ -108,13 +110,14 @@ _show(
     "How a delivery travels.",
     PUSH="The `escalationCreated` subscription on a live dashboard.",
     EMAIL="A mail to the recipient's address.",
+    PSA_NOTE="An internal note in the session's ticket. It has no recipient.",
 )
 _show(
     DeliveryStatus,
     "Where a delivery stands. It says only what is known: sent is not delivered.",
     PENDING="Waits until it is due.",
-    SENDING="A worker is talking to the mail server.",
-    SENT="The mail server accepted it, or the push was written to the recipient's socket.",
+    SENDING="A worker is talking to the mail server or the PSA.",
+    SENT="The mail server accepted it, the push was written to a socket, or the note is in the ticket.",
     DELIVERED="The recipient's client confirmed it.",
     FAILED="Refused for good, or not confirmed in time. `error` says more.",
     SKIPPED="Not wanted any more. `reason` says why.",
@@ -138,6 +141,21 @@ _show(
     REMINDER="Nobody has claimed it yet.",
     CLAIMED="To the one who escalated: somebody has it.",
     UNREACHED="To the one who escalated: nobody could be told.",
+    PSA_NOTE="To the ticket: what the session knows.",
+)
+_show(
+    PsaProvider,
+    "The ticketing systems that notes can be put into.",
+    CONNECTWISE="ConnectWise PSA (Manage).",
+    AUTOTASK="Autotask PSA.",
+    HALOPSA="HaloPSA.",
+)
+_show(
+    PsaStatus,
+    "What is known of a PSA connection.",
+    UNTESTED="Not used since it was made or given other credentials.",
+    WORKING="The last test or note succeeded.",
+    FAILING="The PSA refused the last test or note, or could not be reached. `lastError` says more.",
 )
 _show(
     ReminderAudience,

@@ -224,6 +224,10 @@ class StartSessionInput:
     psa_ticket_id: str | None = strawberry.field(
         default=None, description="Its ticket in the PSA; at most 200 characters."
     )
+    psa_connection_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The PSA connection that leads to the ticket. Unknown or foreign: NOT_FOUND.",
+    )
     messages: list[SessionMessageInput] | None = strawberry.field(
         default=None, description="What was said so far, in order; at most 500."
     )
@@ -237,6 +241,7 @@ class StartSessionInput:
             owner_id=read_optional_id(self.owner_id),
             confidence_tier=self.confidence_tier,
             psa_ticket_id=self.psa_ticket_id,
+            psa_connection_id=read_optional_id(self.psa_connection_id),
             messages=[message.new() for message in self.messages or ()],
         )
 
@@ -263,6 +268,10 @@ class UpdateSessionInput:
     psa_ticket_id: str | None = strawberry.field(
         default=UNSET, description=f"Its ticket in the PSA. {_KEEPS}"
     )
+    psa_connection_id: strawberry.ID | None = strawberry.field(
+        default=UNSET,
+        description=f"The PSA connection that leads to the ticket. Unknown or foreign: NOT_FOUND. {_KEEPS}",
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what is to change, by column."""
@@ -273,10 +282,12 @@ class UpdateSessionInput:
             "confidence_tier": self.confidence_tier,
             "active_branch_id": self.active_branch_id,
             "psa_ticket_id": self.psa_ticket_id,
+            "psa_connection_id": self.psa_connection_id,
         }
         changes: dict[str, Any] = _without_unset(given)
-        if "active_branch_id" in changes:
-            changes["active_branch_id"] = read_optional_id(changes["active_branch_id"])
+        for column in ("active_branch_id", "psa_connection_id"):
+            if column in changes:
+                changes[column] = read_optional_id(changes[column])
         return changes
 
 

@@ -11,7 +11,7 @@ from resolvers import errors
 from resolvers.errors import Refusal
 from schema.context import Info
 from schema.types.api_keys import ApiKey
-from schema.types.handoffs import Handoff, Reach, Session, load_handoff
+from schema.types.handoffs import Delivery, Handoff, Reach, Session, load_handoff
 from schema.types.people import User, load_user
 from schema.types.policies import AccountPolicy, NotificationPreferences
 
@@ -78,6 +78,20 @@ class AssessmentNotReady(Problem):
 @strawberry.type(description="Only the one who claimed a handoff can release it, or rate its assessment.")
 class HandoffNotClaimedByYou(Problem):
     """A refusal."""
+
+
+@strawberry.type(description="The session has no ticket in a connected PSA.")
+class PsaNotConnected(Problem):
+    """A refusal."""
+
+
+@strawberry.type(description="The note is in the ticket, or a worker will put it there.")
+class PushHandoffToPsaSuccess:
+    """Success of pushHandoffToPsa."""
+
+    delivery: Delivery = strawberry.field(
+        description="The note's delivery: its state, attempts and last fault."
+    )
 
 
 @strawberry.type(description="The session was handed off.")
@@ -180,6 +194,10 @@ RateAssessmentResult = Annotated[
     RateAssessmentSuccess | HandoffNotFound | HandoffNotClaimedByYou | AssessmentNotReady,
     strawberry.union("RateAssessmentResult", description="How rateAssessment ended."),
 ]
+PushHandoffToPsaResult = Annotated[
+    PushHandoffToPsaSuccess | HandoffNotFound | PsaNotConnected,
+    strawberry.union("PushHandoffToPsaResult", description="How pushHandoffToPsa ended."),
+]
 SessionResult = Annotated[
     SessionSuccess | SessionNotFound | SessionResolved,
     strawberry.union("SessionResult", description="How the change of a session ended."),
@@ -214,6 +232,16 @@ def claim_problem(refusal: Refusal) -> HandoffAlreadyClaimed | HandoffNotFound |
             return HandoffNotFound(message=refusal.message)
         case errors.HandoffNotOpen():
             return HandoffNotOpen(message=refusal.message, state=refusal.state)
+    raise refusal
+
+
+def push_problem(refusal: Refusal) -> HandoffNotFound | PsaNotConnected:
+    """Show a refusal of pushHandoffToPsa as its type; one that has none is raised again as an error."""
+    match refusal:
+        case errors.HandoffNotFound():
+            return HandoffNotFound(message=refusal.message)
+        case errors.PsaNotConnected():
+            return PsaNotConnected(message=refusal.message)
     raise refusal
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from db import api_keys, audit, handoffs, policies, sessions
+from db import api_keys, audit, handoffs, policies, psa_connections, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
 from db.statistics import StatsDimension
@@ -25,6 +25,7 @@ from schema.types.handoffs import Delivery, Handoff, Session
 from schema.types.node import TIME_KEY, After, First, Node, created
 from schema.types.people import Account, Team, User
 from schema.types.policies import AccountPolicy, AudienceMember, DeliveryAudit, NotificationPreferences
+from schema.types.psa import PsaConnection
 from schema.types.statistics import EscalationStats
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID.")]
@@ -221,6 +222,25 @@ class Query:
         async with database.reading(account_id) as tx:
             rows = await api_keys.page(tx, page)
         return connect(rows, page, node=ApiKey.from_row, key=created, count=count)
+
+    @strawberry.field(
+        description="The PSA connections of your account, newest first. For owners and admins.",
+        extensions=admins(),
+    )
+    async def psa_connections(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[PsaConnection]:
+        """Read a page of connections."""
+        page = read_page(first, after, TIME_KEY)
+        database, account_id = info.context.services.database, info.context.account_id
+
+        async def count() -> int:
+            async with database.reading(account_id) as tx:
+                return await psa_connections.count(tx)
+
+        async with database.reading(account_id) as tx:
+            rows = await psa_connections.page(tx, page)
+        return connect(rows, page, node=PsaConnection.from_row, key=created, count=count)
 
     @strawberry.field(
         description="What became of the escalations made since then. For owners and admins.",

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from db import api_keys, migrate, system, users
+from db import api_keys, migrate, psa_leases, system, users
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope, Role
 from db.exports import Span
 from db.session import Database, new_id
 from db.users import UserRow
+from notify.psa.vault import CredentialsUnreadable
 from resolvers import admin
 from resolvers import api_keys as keys
-from resolvers.errors import NotFound
+from resolvers.errors import BadInput, NotFound
 from schema.context import utc_now
 from server import exporting, importing
 from server.auth import Tokens
 from server.importing import Listener, Tally
 from server.output import writing
-from server.process import open_database
+from server.process import make_gateway, open_database
 from server.settings import Settings
 
 
@@ -143,6 +144,30 @@ async def revoke_key(settings: Settings, key_id: UUID) -> str:
             await keys.revoke(tx, key_id, actor_id=None, now=utc_now())
     is_old = found.key.revoked_at is not None
     return f"“{found.key.name}” was revoked already." if is_old else f"Revoked “{found.key.name}”."
+
+
+async def rotate_encryption_keys(settings: Settings) -> str:
+    """Encrypt the credentials of every PSA connection under the first of the keys, and say how many.
+
+    Raises:
+        NotFound: there are no keys.
+        BadInput: no key opens some of them. Those that were opened are renewed all the same.
+    """
+    gateway = make_gateway(settings)
+    if gateway is None:
+        raise NotFound("HANDOFF_ENCRYPTION_KEYS is not set.")
+    renewed, unreadable = 0, []
+    async with _database(settings) as database, database.system() as tx:
+        for sealed in await psa_leases.all_credentials(tx):
+            try:
+                again = gateway.vault.renew(sealed.credentials)
+            except CredentialsUnreadable:
+                unreadable.append(str(sealed.connection_id))
+            else:
+                renewed += await psa_leases.renew_credentials(tx, sealed, again)
+    if unreadable:
+        raise BadInput(f"Renewed {renewed}. No key opens the credentials of {', '.join(unreadable)}.")
+    return f"Renewed the credentials of {renewed} PSA connection{'' if renewed == 1 else 's'}."
 
 
 def _line(key: ApiKeyRow, user: UserRow) -> str:

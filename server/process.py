@@ -19,6 +19,11 @@ from notify.feed import Feed
 from notify.mail_headers import UnusableAddress, sender_address
 from notify.outbox import MailSettings, Outbox
 from notify.presence import Presence
+from notify.psa.addresses import AllowedHosts
+from notify.psa.gateway import Gateway
+from notify.psa.http import trusting
+from notify.psa.outbox import NoteOutbox, NoteSettings
+from notify.psa.vault import Vault, derived_key
 from notify.receipts import Receipts
 from notify.smtp import Mailer, MailServer
 from resolvers.refusals import RefusalLog
@@ -33,6 +38,8 @@ from server.login_mails import LoginMails
 from server.mail_sink import MailSink
 from server.rate_limits import RateLimits
 from server.settings import Settings, SettingsError
+
+_NEW_KEY = "openssl rand -base64 32 | tr +/ -_"
 
 
 def open_database(settings: Settings) -> Database:
@@ -92,6 +99,41 @@ def make_outbox(settings: Settings, database: Database, mail_server: MailServer)
     return Outbox(database, mailers, mail, utc_now)
 
 
+def make_gateway(settings: Settings) -> Gateway | None:
+    """Make what reaches PSAs; None where there is no key to encrypt credentials with.
+
+    Raises:
+        SettingsError: a key or the file of authorities cannot be used.
+    """
+    keys = [key.strip() for key in settings.encryption_keys.get_secret_value().split(",") if key.strip()]
+    if not keys and settings.demo:
+        keys = [derived_key(settings.secret.get_secret_value())]
+    try:
+        tls = trusting(settings.psa_ca_file)
+    except OSError:  # ssl.SSLError is one
+        raise SettingsError("HANDOFF_PSA_CA_FILE: no certificates in PEM can be read there.") from None
+    try:
+        vault = Vault(keys) if keys else None
+    except ValueError as error:
+        raise SettingsError(f"HANDOFF_ENCRYPTION_KEYS: {error}. Make one with: {_NEW_KEY}") from None
+    if vault is None:
+        return None
+    return Gateway(vault=vault, allowed=AllowedHosts(settings.psa_allowed_hosts), tls=tls, now=utc_now)
+
+
+def make_note_outbox(settings: Settings, database: Database) -> NoteOutbox | None:
+    """Make a worker's loop for notes in tickets; None where credentials cannot be decrypted.
+
+    Raises:
+        SettingsError: a key or the file of authorities cannot be used.
+    """
+    gateway = make_gateway(settings)
+    if gateway is None:
+        return None
+    notes = NoteSettings(link_of=make_links(settings).handoff, redact=redact)
+    return NoteOutbox(database, gateway, notes, utc_now)
+
+
 def make_mailers(settings: Settings, mail_server: MailServer, count: int) -> list[Mailer]:
     """Make that many connections to a mail server, without connecting.
 
@@ -139,12 +181,12 @@ class _MailLinks:
         """Return the claim link; for a mail about a claim, the page of the handoff."""
         if delivery.kind in (DeliveryKind.CLAIMED, DeliveryKind.UNREACHED):
             return self._links.handoff(delivery.handoff_id)
-        link = ClaimLink(delivery.account_id, delivery.recipient_id, delivery.handoff_id, delivery.id)
+        link = ClaimLink(delivery.account_id, delivery.person_id, delivery.handoff_id, delivery.id)
         return self._links.claim(link, now=utc_now())
 
     def to_quiet(self, delivery: DeliveryRow) -> str:
         """Return the link that turns reminders off."""
-        return self._links.quiet(delivery.account_id, delivery.recipient_id, now=utc_now())
+        return self._links.quiet(delivery.account_id, delivery.person_id, now=utc_now())
 
 
 class Node:
@@ -181,6 +223,7 @@ class Node:
             rate_limits=self.rate_limits,
             refusals=self.refusals,
             streams=Streams() if settings.shared_streams else None,
+            psa=make_gateway(settings),
             documents=_read_documents(settings),
             push_grace=settings.grace,
             assessment_wait=settings.wait_for_assessment,

@@ -132,6 +132,19 @@ class Settings(BaseSettings):
     llm_daily_cost: Decimal = Field(
         Decimal(0), ge=0, description="What an account may cost in a day (UTC), by the price. 0: anything."
     )
+    encryption_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Encrypt the credentials of PSAs: each 32 random bytes in base64url, apart by commas; "
+        "the first encrypts. Empty: no PSA can be connected; in demo mode, one made from the secret.",
+    )
+    psa_allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="PSAs that may be inside the service's own network, as JSON: "
+        '["halo.example.internal", "10.1.2.3:8443"].',
+    )
+    psa_ca_file: Path | None = Field(
+        None, description="Certificates in PEM of authorities that sign for PSAs, beside the public ones."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
     @field_validator("public_url")
@@ -150,16 +163,16 @@ class Settings(BaseSettings):
             raise ValueError("must begin with https:// (http:// is for this machine alone), or name a file")
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "psa_allowed_hosts", mode="before")
     @classmethod
     def _from_json(cls, value: object) -> object:
         # Here and not by pydantic-settings, whose error (2.16) is no ValidationError and names no variable.
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValueError('must be a JSON list, like ["https://app.example.com"]') from None
+            raise ValueError('must be a JSON list, like ["one", "another"]') from None
 
-    @field_validator("dkim_key_file", mode="before")
+    @field_validator("dkim_key_file", "psa_ca_file", mode="before")
     @classmethod
     def _none_if_empty(cls, value: object) -> object:
         return value or None  # a Path of nothing would be the working directory

@@ -18,10 +18,11 @@ from db import system
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
+from notify.psa.outbox import NoteOutbox
 from resolvers import reminders
 from schema.context import utc_now
 from server.assessors import make_assessors
-from server.process import make_outbox, open_database, open_mail_server, open_wakeups
+from server.process import make_note_outbox, make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,15 @@ _BATCH = 100
 
 @asynccontextmanager
 async def working(settings: Settings, database: Database, wakeups: Wakeups) -> AsyncIterator[Outbox]:
-    """Work while the block runs; at its end, finish the mails that are being handed in."""
+    """Work while the block runs; at its end, finish the mails and notes that are under way."""
     async with AsyncExitStack() as stack:
         outbox = make_outbox(settings, database, open_mail_server(settings, stack))
-        loops: list[Outbox | Assessing] = [outbox]
+        loops: list[Outbox | NoteOutbox | Assessing] = [outbox]
+        notes = make_note_outbox(settings, database)
+        if notes is None:
+            log.info("no encryption keys: this worker puts no notes into tickets")
+        else:
+            loops.append(notes)
         assessor_of = make_assessors(settings, database, rules=Rules(), redact=redact, now=utc_now)
         if assessor_of is not None:
             loops.append(Assessing(database, assessor_of, redact, utc_now))
@@ -106,7 +112,7 @@ async def _watch_clock(database: Database, grace: timedelta) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _wake(loops: Sequence[Outbox | Assessing], wakeups: Wakeups) -> None:
+async def _wake(loops: Sequence[Outbox | NoteOutbox | Assessing], wakeups: Wakeups) -> None:
     async with aclosing(wakeups.listen()) as heard:
         async for _ in heard:
             for loop in loops:

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from db import deliveries, events, users
-from db.enums import ApiKeyScope, HandoffIntent, Role
+from db import deliveries, events, psa_connections, users
+from db.enums import ApiKeyScope, HandoffIntent, PsaProvider, PsaStatus, Role
 from db.events import EventRow
 from db.models import metadata
 from db.models import users as users_table
 from db.pages import Page
+from db.psa_connections import PsaConnectionRow
 from db.session import Database, Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
@@ -65,6 +66,7 @@ class Cast:
             escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
             made = await handoffs.create(tx, owner, escalate, now=now, grace=timedelta(0))
             told = await deliveries.of_handoff(tx, made.handoff.id, Page(1))
+            psa = await make_psa_connection(tx, now=now)
             key = await api_keys.create(tx, owner, "One of each", ApiKeyScope.FULL, actor_id=None, now=now)
         ids = {
             "Account": owner.account_id,
@@ -74,6 +76,7 @@ class Cast:
             "SessionBranch": session.active_branch_id,
             "Handoff": made.handoff.id,
             "ApiKey": key.key.id,
+            "PsaConnection": psa.id,
         }
         if told:
             ids["Delivery"] = told[0].id
@@ -144,6 +147,33 @@ async def make_cast(database: Database) -> Cast:
         charlie=charlie,
         **found,
     )
+
+
+async def make_psa_connection(
+    tx: Transaction,
+    *,
+    now: datetime,
+    provider: PsaProvider = PsaProvider.HALOPSA,
+    base_url: str = "https://psa.invalid",
+    automatic: bool = False,
+) -> PsaConnectionRow:
+    """Store a connection behind the service's back; nobody can open its credentials."""
+    row = PsaConnectionRow(
+        account_id=tx.account_id,
+        id=new_id(),
+        provider=provider,
+        name=f"PSA {new_id()}",
+        base_url=base_url,
+        config={},
+        status=PsaStatus.UNTESTED,
+        last_error=None,
+        checked_at=None,
+        paused=False,
+        automatic=automatic,
+        created_at=now,
+    )
+    await psa_connections.add(tx, row, "sealed")
+    return row
 
 
 async def _add(tx: Transaction, name: str, domain: str, role: Role) -> UserRow:

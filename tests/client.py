@@ -65,7 +65,8 @@ query ($id: ID!) { handoff(id: $id) {
 } }
 """
 SESSION_FIELDS = """
-  id status stepCount problemSummary problemDomain confidenceTier psaTicketId handoffCount resolvedAt
+  id status stepCount problemSummary problemDomain confidenceTier psaTicketId psaConnectionId handoffCount
+  resolvedAt
   branching owner { name } team { name } escalatedTo { name } activeBranch { id label }
   branches { id label status statusReason order parentBranch { label } }
   messages(first: 100) { totalCount edges { node { index role content at } } }
@@ -173,8 +174,15 @@ class Api:
         """Return round, recipient, channel, status and reason of each delivery of a handoff, sorted."""
         edges = (await self.handoff(handoff_id))["deliveries"]["edges"]
         nodes = [edge["node"] for edge in edges]
+        nobody = {"name": ""}  # whom a note in a ticket tells
         return sorted(
-            (node["round"], node["recipient"]["name"], node["channel"], node["status"], node["reason"])
+            (
+                node["round"],
+                (node["recipient"] or nobody)["name"],
+                node["channel"],
+                node["status"],
+                node["reason"],
+            )
             for node in nodes
         )
 

@@ -4,10 +4,12 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from db.enums import Channel, DeliveryKind, DeliveryStatus, SkipReason
+from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
 from db.session import new_id
 
 OPEN = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+#: What people are told; a note in a ticket tells nobody.
+KINDS = [kind for kind in DeliveryKind if kind != DeliveryKind.PSA_NOTE]
 TOLD = (DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
 
 
@@ -20,8 +22,8 @@ def some_delivery(choose: random.Random, now: datetime) -> dict[str, Any]:
     leased = {"lease_until": now, "leased_by": new_id()}
     return {
         "status": status,
-        "channel": choose.choice([*Channel]),
-        "kind": choose.choice([*DeliveryKind, DeliveryKind.ESCALATION, DeliveryKind.REMINDER]),
+        "channel": choose.choice([Channel.PUSH, Channel.EMAIL]),
+        "kind": choose.choice([*KINDS, *ASKING_KINDS]),
         "first_due_at": now - late,
         "reason": choose.choice([*SkipReason]) if status == DeliveryStatus.SKIPPED else None,
         "sent_at": sent_at if is_sent else None,

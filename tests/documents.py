@@ -35,6 +35,8 @@ _NAMED = {
     "ownerId": "User",
     "userId": "User",
     "keyId": "ApiKey",
+    "connectionId": "PsaConnection",
+    "psaConnectionId": "PsaConnection",
 }
 _AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 _SCALARS: dict[str, Any] = {

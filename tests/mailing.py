@@ -83,7 +83,7 @@ async def mails_of(
         .order_by(deliveries.c.round)
     )
     async with database.reading(account_id) as tx:
-        return {row.recipient_id: row for row in await tx.fetch_all(statement, DeliveryRow)}
+        return {row.person_id: row for row in await tx.fetch_all(statement, DeliveryRow)}
 
 
 async def make_due(database: Database, account_id: UUID, **changes: object) -> None:

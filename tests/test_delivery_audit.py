@@ -10,7 +10,13 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from db.deliveries import DeliveryRow
-from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
+from db.enums import (
+    DeliveryKind,
+    DeliveryStatus,
+    HandoffIntent,
+    HandoffState,
+    SkipReason,
+)
 from db.handoffs import HandoffRow
 from db.models import deliveries, handoffs
 from db.session import columns_of

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import delete, insert, select, text, update
 
 from db import migrate
-from db.models import metadata
+from db.models import deliveries, delivery_attempts, metadata, psa_connections
 from db.session import Database, SystemTransaction
+from tests.cast import Cast
 
 #: Everything that PostgreSQL knows of the tables, a line of text each.
 POSTGRESQL = """
@@ -98,3 +100,24 @@ def _lines(sql: str) -> Iterator[str]:
             part = ""
         else:
             part += character
+
+
+async def test_deliveries_and_their_attempts_outlast_the_step_to_notes_and_back(
+    database: Database, cast: Cast
+) -> None:
+    await cast.one_of_each(cast.alice)
+    async with database.transaction(cast.account_id) as tx:
+        await tx.execute(update(deliveries).values(attempts=1))
+        (delivery_id,) = (await tx.connection.execute(select(deliveries.c.id).limit(1))).scalars()
+        attempt = {"delivery_id": delivery_id, "number": 1, "started_at": datetime.now(UTC)}
+        await tx.execute(insert(delivery_attempts).values(account_id=cast.account_id, **attempt))
+        await tx.execute(delete(psa_connections))
+    before = await cast.all_rows()
+
+    async with database.owning() as tx:
+        await migrate.downgrade(tx, "0008")
+        await migrate.upgrade(tx)
+        broken = [] if tx.is_postgresql else list(await tx.connection.execute(text("PRAGMA integrity_check")))
+
+    assert [row[0] for row in broken] in ([], ["ok"])
+    assert await cast.all_rows() == before

@@ -73,7 +73,7 @@ async def test_without_escalations_everything_is_zero_and_no_time_is_known(api: 
 
     found = await ask(api, NOON, NOON + HOUR, groupBy="TEAM")
 
-    channels = [{"channel": channel} | SILENT for channel in ("PUSH", "EMAIL")]
+    channels = [{"channel": channel} | SILENT for channel in ("PUSH", "EMAIL", "PSA_NOTE")]
     assert found.only() == {"total": NOTHING, "groups": [], "channels": channels}
 
 
@@ -309,6 +309,7 @@ async def test_each_channel_tells_where_its_deliveries_stand_and_how_late_they_w
     assert found == [
         {"channel": "PUSH"} | SILENT,
         {"channel": "EMAIL"} | SILENT | {"sent": 2, "failed": 1, "medianSeconds": 1.5, "p99Seconds": 1.5},
+        {"channel": "PSA_NOTE"} | SILENT,
     ]
 
 
@@ -319,7 +320,7 @@ async def test_deliveries_of_what_was_parked_or_made_outside_the_window_do_not_c
 
     found = (await ask(api, NOON, NOON + HOUR)).only()["channels"]
 
-    assert found == [{"channel": channel} | SILENT for channel in ("PUSH", "EMAIL")]
+    assert found == [{"channel": channel} | SILENT for channel in ("PUSH", "EMAIL", "PSA_NOTE")]
 
 
 async def test_nothing_of_another_account_counts(api: Api, desk: Desk) -> None:

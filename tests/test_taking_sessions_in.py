@@ -38,6 +38,7 @@ async def test_a_session_is_started_with_all_that_is_given(api: Api) -> None:
         "problemDomain": "voice",
         "confidenceTier": "MEDIUM",
         "psaTicketId": "T-1",
+        "psaConnectionId": None,
         "handoffCount": 0,
         "resolvedAt": None,
         "branching": False,

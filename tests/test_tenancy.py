@@ -32,6 +32,7 @@ async def test_an_id_of_another_account_is_answered_as_one_that_names_nothing(ap
         "userId": {"NOT_FOUND", "FORBIDDEN"},
         "keyId": {"NOT_FOUND", "FORBIDDEN"},
         "apiKeyId": {"NOT_FOUND", "FORBIDDEN"},
+        "connectionId": {"NOT_FOUND", "FORBIDDEN"},
     }
     if role == Role.ENGINEER:
         expected["ownerId"] = {"FORBIDDEN"}

@@ -11,6 +11,7 @@ from db.models.deliveries import connections, deliveries, delivery_attempts, nod
 from db.models.handoffs import audit_log, events, handoffs, idempotency_keys
 from db.models.identity import api_keys, login_links
 from db.models.people import account_counters, account_policies, accounts, team_members, teams, users
+from db.models.psa import psa_connections
 from db.models.sessions import imported_sessions, session_branches, session_messages, sessions
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "login_links",
     "metadata",
     "nodes",
+    "psa_connections",
     "session_branches",
     "session_messages",
     "sessions",

@@ -24,14 +24,14 @@ from db.enums import (
 from db.models.base import metadata, of_account, one_of
 from db.types import Named, UtcDateTime
 
-#: The outbox: one row tells one recipient one thing over one channel.
+#: The outbox: one row tells one recipient one thing over one channel; a PSA note has no recipient.
 deliveries = Table(
     "deliveries",
     metadata,
     Column("account_id", Uuid, ForeignKey("accounts.id"), primary_key=True),
     Column("id", Uuid, primary_key=True),
     Column("handoff_id", Uuid, nullable=False),
-    Column("recipient_id", Uuid, nullable=False),
+    Column("recipient_id", Uuid),  # NULL for a note in a ticket
     Column("channel", Named(Channel), nullable=False),
     Column("kind", Named(DeliveryKind), nullable=False),
     Column("round", Integer, nullable=False),
@@ -47,11 +47,14 @@ deliveries = Table(
     Column("sent_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
     Column("link_used_at", UtcDateTime),  # when the claim link of the mail claimed the handoff
+    Column("psa_connection_id", Uuid),  # where the note goes, as the session stood when it was asked for
+    Column("psa_ticket_id", Text),
     UniqueConstraint(
         "account_id", "handoff_id", "recipient_id", "channel", "kind", "round", name="uq_deliveries_once"
     ),
     of_account("handoff_id", "handoffs", "fk_deliveries_handoff"),
     of_account("recipient_id", "users", "fk_deliveries_recipient"),
+    of_account("psa_connection_id", "psa_connections", "fk_deliveries_psa_connection"),
     one_of("channel", Channel),
     one_of("kind", DeliveryKind),
     one_of("status", DeliveryStatus),
@@ -62,6 +65,32 @@ deliveries = Table(
     CheckConstraint("status IN ('PENDING', 'SENDING') OR lease_until IS NULL", name="finished_is_not_leased"),
     CheckConstraint("status <> 'SENT' OR sent_at IS NOT NULL", name="sent_has_time"),
     CheckConstraint("status <> 'DELIVERED' OR delivered_at IS NOT NULL", name="delivered_has_time"),
+    CheckConstraint("(recipient_id IS NULL) = (channel = 'PSA_NOTE')", name="recipient_unless_note"),
+    CheckConstraint("(kind = 'PSA_NOTE') = (channel = 'PSA_NOTE')", name="note_is_note"),
+    CheckConstraint(
+        "(psa_connection_id IS NOT NULL) = (channel = 'PSA_NOTE') "
+        "AND (psa_ticket_id IS NOT NULL) = (channel = 'PSA_NOTE')",
+        name="note_has_ticket",
+    ),
+    Index(
+        "uq_deliveries_once_without_recipient",
+        "account_id",
+        "handoff_id",
+        "channel",
+        "kind",
+        "round",
+        unique=True,
+        postgresql_where=text("recipient_id IS NULL"),
+        sqlite_where=text("recipient_id IS NULL"),
+    ),
+    Index(
+        "ix_deliveries_notes_due",
+        "account_id",
+        "psa_connection_id",
+        "due_at",
+        postgresql_where=text("channel = 'PSA_NOTE' AND status IN ('PENDING', 'SENDING')"),
+        sqlite_where=text("channel = 'PSA_NOTE' AND status IN ('PENDING', 'SENDING')"),
+    ),
     Index(
         "ix_deliveries_due",
         "channel",

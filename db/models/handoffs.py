@@ -52,6 +52,7 @@ handoffs = Table(
     Column("reminders", Integer, nullable=False, server_default=text("0")),  # sent since it was opened
     Column("next_reminder_at", UtcDateTime),  # NULL: none
     Column("reach_check_at", UtcDateTime),  # when to see whether anybody could be told; NULL: it is known
+    Column("psa_note_id", Text),  # of the note in the ticket, as the PSA names it; NULL: there is none
     of_account("session_id", "sessions", "fk_handoffs_session"),
     of_account("team_id", "teams", "fk_handoffs_team"),
     of_account("source_branch_id", "session_branches", "fk_handoffs_source_branch"),

@@ -7,13 +7,16 @@ from schema.mutations.api_keys import ApiKeyMutations
 from schema.mutations.assessments import AssessmentMutations
 from schema.mutations.handoffs import HandoffMutations
 from schema.mutations.policies import PolicyMutations
+from schema.mutations.psa import PsaMutations
 from schema.mutations.sessions import SessionMutations
 
 
 @strawberry.type(
     description="What can be changed. All but one's own preferences needs an owner, admin or engineer."
 )
-class Mutation(HandoffMutations, AssessmentMutations, SessionMutations, PolicyMutations, ApiKeyMutations):
+class Mutation(
+    HandoffMutations, AssessmentMutations, SessionMutations, PolicyMutations, ApiKeyMutations, PsaMutations
+):
     """The mutations."""
 
 

@@ -28,7 +28,7 @@ from notify.policy import Reach as ReachCount
 from resolvers import audience
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
-from schema.ids import show_id
+from schema.ids import show_id, show_optional_id
 from schema.types.assessments import Assessment
 from schema.types.conversation import SessionBranch, SessionMessage, SessionSnapshot, load_branch
 from schema.types.node import TIME_KEY, After, FirstOrDefault, Node, created, present
@@ -53,6 +53,9 @@ class Session(Node):
     psa_ticket_id: str | None = strawberry.field(description="Its ticket in the PSA; null if it has none.")
     actual_cause: str | None = strawberry.field(
         description="What it was in the end, as its resolver wrote; null if nobody did."
+    )
+    psa_connection_id: strawberry.ID | None = strawberry.field(
+        description="The PSA connection that leads to its ticket; null if none does."
     )
     created_at: datetime = strawberry.field(description="When it was started.")
     resolved_at: datetime | None = strawberry.field(description="When it was resolved; null while it is not.")
@@ -139,6 +142,7 @@ class Session(Node):
             handoff_count=row.handoff_count,
             psa_ticket_id=row.psa_ticket_id,
             actual_cause=row.actual_cause,
+            psa_connection_id=show_optional_id(row.psa_connection_id),
             created_at=row.created_at,
             resolved_at=row.resolved_at,
             escalation_package=row.escalation_package,  # type: ignore[arg-type]  # JSON is a scalar
@@ -186,10 +190,10 @@ class Delivery(Node):
         """Load the handoff."""
         return await load_handoff(info, self.row.handoff_id)
 
-    @strawberry.field(description="Who is told; null where no person is.")
+    @strawberry.field(description="Who is told; null where no person is: of a note in a ticket.")
     async def recipient(self, info: Info) -> User | None:
         """Load the recipient."""
-        return await load_user(info, self.row.recipient_id)
+        return await load_optional_user(info, self.row.recipient_id)
 
     @classmethod
     def from_row(cls, row: DeliveryRow) -> Delivery:
@@ -305,6 +309,16 @@ class Handoff(Node):
         viewer = await info.context.viewer()
         async with info.context.services.database.reading(info.context.account_id) as tx:
             return Notice.from_found(await audience.notice_of(tx, viewer, self.row))
+
+    @strawberry.field(description="Whether its note is known to be in the session's ticket.")
+    def psa_note_pushed(self) -> bool:
+        """Tell whether there is a note."""
+        return self.row.psa_note_id is not None
+
+    @strawberry.field(description="The note's id in the PSA; null while none is known to be there.")
+    def psa_note_id(self) -> str | None:
+        """Show the note's id."""
+        return self.row.psa_note_id
 
     @strawberry.field(description="Everything that happened to it, in order, with who did it.")
     async def timeline(self, info: Info) -> list[TimelineEntry]:

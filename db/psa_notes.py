@@ -1,0 +1,132 @@
+"""Notes in tickets: deliveries without a recipient.
+
+    PENDING --begin--> SENDING --settle_sent--> SENT
+                               --settle_later--> PENDING, due again later
+                               --settle_failed--> FAILED --ask_again--> PENDING
+
+The settling is that of mails (`db/outbox.py`). A note may be begun by the one worker that has leased its
+connection (`db/psa_leases.py`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.deliveries import DeliveryRow
+from db.enums import Channel, DeliveryKind, DeliveryStatus
+from db.models import deliveries, delivery_attempts, psa_connections
+from db.session import Transaction, columns_of, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    """A note that is to be put into a ticket."""
+
+    id: UUID
+    account_id: UUID
+    handoff_id: UUID
+    psa_connection_id: UUID
+    psa_ticket_id: str
+    round: int
+    attempts: int  #: the present one included
+    first_due_at: datetime  #: when it was asked for, last
+
+
+async def add_once(
+    tx: Transaction,
+    handoff_id: UUID,
+    connection_id: UUID,
+    ticket_id: str,
+    *,
+    at: datetime,
+    due_at: datetime | None = None,
+) -> bool:
+    """Store the note of a handoff unless it has one; return whether it had none. Due at once by default."""
+    insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
+    statement = insert_new(deliveries).values(
+        account_id=tx.account_id,
+        id=new_id(),
+        handoff_id=handoff_id,
+        channel=Channel.PSA_NOTE,
+        kind=DeliveryKind.PSA_NOTE,
+        round=0,
+        status=DeliveryStatus.PENDING,
+        created_at=at,
+        first_due_at=due_at or at,
+        due_at=due_at or at,
+        psa_connection_id=connection_id,
+        psa_ticket_id=ticket_id,
+    )
+    return await tx.execute(statement.on_conflict_do_nothing()) == 1
+
+
+async def of_handoff(tx: Transaction, handoff_id: UUID) -> DeliveryRow | None:
+    """Return the note of a handoff, None where it was never asked for."""
+    own = (tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
+    statement = select(*columns_of(DeliveryRow, deliveries)).where(*own)
+    return await tx.fetch_one(statement.where(deliveries.c.channel == Channel.PSA_NOTE), DeliveryRow)
+
+
+async def ask_again(
+    tx: Transaction, delivery_id: UUID, connection_id: UUID, ticket_id: str, *, at: datetime
+) -> bool:
+    """Let a note that failed be tried again, in the session's present ticket; False where it had not."""
+    failed = and_(deliveries.c.id == delivery_id, deliveries.c.status == DeliveryStatus.FAILED)
+    values = {
+        "status": DeliveryStatus.PENDING,
+        "first_due_at": at,
+        "due_at": at,
+        "psa_connection_id": connection_id,
+        "psa_ticket_id": ticket_id,
+    }
+    return await tx.execute(update(deliveries).where(tx.own(deliveries), failed).values(values)) == 1
+
+
+async def next_due(tx: Transaction, connection_id: UUID, *, now: datetime) -> UUID | None:
+    """Return the note of a connection that is due longest, None where none is."""
+    statement = (
+        select(deliveries.c.id)
+        .where(tx.own(deliveries), deliveries.c.psa_connection_id == connection_id)
+        .where(deliveries.c.channel == Channel.PSA_NOTE, deliveries.c.due_at <= now)
+        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
+        .where(or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < now))
+        .order_by(deliveries.c.due_at)
+        .limit(1)
+    )
+    due: UUID | None = await tx.fetch_value(statement)
+    return due
+
+
+async def begin(
+    tx: Transaction, connection_id: UUID, delivery_id: UUID, lease: UUID, *, at: datetime, until: datetime
+) -> NoteRow | None:
+    """Take the last step before the PSA is spoken to, and return the note. Extends the lease.
+
+    None where the lease of the connection was lost, the connection was paused, or the note is not due
+    any more.
+    """
+    still_mine = and_(psa_connections.c.leased_by == lease, psa_connections.c.paused.is_(False))
+    held = update(psa_connections).where(tx.own(psa_connections), psa_connections.c.id == connection_id)
+    if await tx.execute(held.where(still_mine).values(lease_until=until)) == 0:
+        return None
+    is_free = or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < at)
+    statement = (
+        update(deliveries)
+        .where(tx.own(deliveries), deliveries.c.id == delivery_id, is_free)
+        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
+        .values(
+            status=DeliveryStatus.SENDING,
+            attempts=deliveries.c.attempts + 1,
+            leased_by=lease,
+            lease_until=until,
+        )
+        .returning(*columns_of(NoteRow, deliveries))
+    )
+    row = await tx.fetch_one(statement, NoteRow)
+    if row is not None:
+        values = {"delivery_id": row.id, "number": row.attempts, "started_at": at}
+        await tx.execute(insert(delivery_attempts).values(account_id=tx.account_id, **values))
+    return row

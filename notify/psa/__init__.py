@@ -1,0 +1,1 @@
+"""Notes in the tickets of PSAs (ticketing systems): internal ones, each put there once."""

@@ -1,0 +1,141 @@
+"""ConnectWise PSA (Manage): notes on the Internal tab of a service ticket.
+
+Source: ConnectWise PSA REST API, service/tickets/{id}/notes. A note shows where its flags say:
+`detailDescriptionFlag` is the Discussion, which customers read; `internalAnalysisFlag` is Internal.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
+from notify.psa.http import Answer, Web
+from notify.psa.port import Access, ticket_number
+
+_ACCEPT = "application/vnd.connectwise.com+json; version=2022.1"
+_CODEBASE = re.compile(r"[A-Za-z0-9_.-]+/?")
+_PAGE = 250
+_MOST_PAGES = 40
+_CLOUD = ".myconnectwise.net"
+_INTERNAL = {"internalAnalysisFlag": True, "detailDescriptionFlag": False, "resolutionFlag": False}
+
+
+class ConnectWise:
+    """One turn with a ConnectWise PSA.
+
+    config: company_id, client_id. credentials: public_key, private_key.
+    """
+
+    def __init__(self, access: Access, web: Web) -> None:
+        self._access = access
+        self._web = web
+        company, keys = access.config["company_id"], access.credentials
+        user = f"{company}+{keys['public_key']}:{keys['private_key']}"
+        self._headers = {
+            "Authorization": f"Basic {b64encode(user.encode()).decode()}",
+            "clientId": access.config["client_id"],
+            "Accept": _ACCEPT,
+        }
+
+    async def check(self) -> str:
+        """Read one ticket."""
+        found = await self._read("/service/tickets", pageSize=1)
+        if not isinstance(found.json(), list):
+            raise found.nonsense()
+        return "Signed in, and tickets can be read."
+
+    async def find_note(self, ticket: str, marker: str) -> str | None:
+        """Look through the notes of the ticket."""
+        async for note in self._notes(ticket_number(ticket)):
+            if marker in str(note.get("text") or ""):
+                return await self._confirmed(ticket_number(ticket), note)
+        return None
+
+    async def add_note(self, ticket: str, text: str) -> str:
+        """Create the note with every flag said: a flag that is left out has a default of its own."""
+        number = ticket_number(ticket)
+        document = {"text": text, **_INTERNAL, "processNotifications": False}
+        made = await self._write(f"/service/tickets/{number}/notes", document)
+        note = made.json()
+        if not isinstance(note, dict):
+            raise made.nonsense()
+        return await self._confirmed(number, note)
+
+    async def _confirmed(self, ticket: int, note: dict[str, Any]) -> str:
+        note_id = note.get("id")
+        if not isinstance(note_id, int):
+            raise PsaAmbiguous("ConnectWise did not say which note it made.")
+        if any(flag not in note for flag in _INTERNAL):
+            try:
+                read = (await self._read(f"/service/tickets/{ticket}/notes/{note_id}")).json()
+            except PsaFault as fault:
+                raise unconfirmed(fault, f"Note {note_id} of ticket {ticket}") from None
+            note = read if isinstance(read, dict) else {}
+        if note.get("externalFlag") or any(note.get(flag) is not on for flag, on in _INTERNAL.items()):
+            raise NoteVisible(f"Note {note_id} of ticket {ticket} is not internal alone. Look at it now.")
+        return str(note_id)
+
+    async def _notes(self, ticket: int) -> AsyncIterator[dict[str, Any]]:
+        path = f"/service/tickets/{ticket}/notes"
+        for page in range(1, _MOST_PAGES + 1):
+            try:
+                answer = await self._read(path, pageSize=_PAGE, page=page)
+            except PsaRefused as fault:
+                if fault.code not in (404, 405) or page > 1:
+                    raise
+                path = f"/service/tickets/{ticket}/allNotes"  # where some versions have them
+                answer = await self._read(path, pageSize=_PAGE, page=page)
+            notes = answer.json()
+            if not isinstance(notes, list):
+                raise answer.nonsense()
+            for note in notes:
+                yield note if isinstance(note, dict) else {}
+            if len(notes) < _PAGE:
+                return
+        raise PsaRefused("The ticket has more notes than can be looked through.")
+
+    async def _read(self, path: str, **params: str | int) -> Answer:
+        try:
+            return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
+        except PsaRefused as fault:
+            if not await self._has_moved(fault):
+                raise
+        return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
+
+    async def _write(self, path: str, document: object) -> Answer:
+        try:
+            return await self._web.write(f"{await self._api()}{path}", self._headers, document)
+        except PsaRefused as fault:
+            if not await self._has_moved(fault):
+                raise
+        return await self._web.write(f"{await self._api()}{path}", self._headers, document)
+
+    async def _has_moved(self, fault: PsaFault) -> bool:
+        """Tell whether the API lies under another path since an update, which a 404 may mean."""
+        if fault.code != 404:
+            return False
+        before = self._access.memory.pop("api", None)
+        return await self._api() != before
+
+    async def _api(self) -> str:
+        """Return where the API lies: the path changes with each version of the server."""
+        memory, base = self._access.memory, self._access.base_url
+        if "api" not in memory:
+            company = quote(self._access.config["company_id"], safe="")
+            found = await self._web.read(f"{base}/login/companyinfo/{company}", {})
+            info = found.json()
+            codebase = info.get("Codebase") if isinstance(info, dict) else None
+            if not isinstance(codebase, str) or not _CODEBASE.fullmatch(codebase) or ".." in codebase:
+                raise PsaRefused("ConnectWise knows no such company: it did not say where its API lies.")
+            memory["api"] = f"{_api_host(base)}/{codebase.rstrip('/')}/apis/3.0"
+        return memory["api"]
+
+
+def _api_host(base_url: str) -> str:
+    """Return the address of the API: in the cloud, `api-na.` for `na.`; else the server's own."""
+    host = urlsplit(base_url).hostname or ""
+    if host.endswith(_CLOUD) and not host.startswith("api-"):
+        return base_url.replace(f"//{host}", f"//api-{host}", 1)
+    return base_url

@@ -1,0 +1,71 @@
+"""Asking for a handoff's note in the session's ticket. A worker puts it there, after the commit."""
+
+from datetime import datetime
+from uuid import UUID
+
+from db import handoffs, psa_connections, sessions
+from db import psa_notes as stored
+from db.deliveries import DeliveryRow
+from db.enums import DeliveryStatus, EventKind, HandoffIntent
+from db.handoffs import HandoffRow
+from db.session import Transaction
+from db.sessions import SessionRow
+from db.users import UserRow
+from notify.rounds import append
+from resolvers.errors import HandoffNotFound, PsaNotConnected
+from resolvers.permissions import require_responder
+
+
+async def push(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> DeliveryRow:
+    """Let the handoff's note be put into the session's ticket, and return its delivery.
+
+    Asked for again, it is the same delivery; one that failed is tried again, in the ticket that the session
+    has now.
+
+    Raises:
+        Forbidden: the viewer only reads.
+        HandoffNotFound: the account has no such handoff.
+        PsaNotConnected: the session has no PSA connection, or no ticket.
+    """
+    require_responder(viewer)
+    session = await sessions.lock_of_handoff(tx, handoff_id)
+    if session is None:
+        raise HandoffNotFound
+    note = await stored.of_handoff(tx, handoff_id)
+    if note is not None and note.status != DeliveryStatus.FAILED:
+        return note
+    connection_id, ticket_id = _ticket_of(session)
+    if note is None:
+        await stored.add_once(tx, handoff_id, connection_id, ticket_id, at=now)
+    else:
+        await stored.ask_again(tx, note.id, connection_id, ticket_id, at=now)
+    handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    summary = f"asked for a note in ticket {ticket_id}"
+    note = await stored.of_handoff(tx, handoff_id)
+    await append(tx, EventKind.PSA_NOTE_REQUESTED, handoff, viewer.id, summary, now=now)
+    assert note is not None  # noqa: S101 (stored above, under the session's lock)
+    return note
+
+
+async def ask_automatically(
+    tx: Transaction, handoff: HandoffRow, session: SessionRow, *, now: datetime, due_at: datetime
+) -> None:
+    """Ask for the note of an escalation, where its session's connection says so. Due later: it tells more.
+
+    The caller holds the session's lock and appends the event.
+    """
+    if handoff.intent != HandoffIntent.ESCALATE:
+        return
+    if session.psa_connection_id is None or session.psa_ticket_id is None:
+        return
+    found = await psa_connections.by_ids(tx, [session.psa_connection_id])
+    if found[session.psa_connection_id].automatic:
+        await stored.add_once(
+            tx, handoff.id, session.psa_connection_id, session.psa_ticket_id, at=now, due_at=due_at
+        )
+
+
+def _ticket_of(session: SessionRow) -> tuple[UUID, str]:
+    if session.psa_connection_id is None or session.psa_ticket_id is None:
+        raise PsaNotConnected
+    return session.psa_connection_id, session.psa_ticket_id
