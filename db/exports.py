@@ -82,6 +82,8 @@ class ToldRow:
     sent_at: datetime | None
     delivered_at: datetime | None
     link_used_at: datetime | None
+    psa_connection_id: UUID | None  #: of a note in a ticket, as the next
+    psa_ticket_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def test_a_session_holds_its_messages_and_branches(story: Story) -> None:
         "handoff_count": 1,
         "escalated_to_id": str(story.cast.bob.id),
         "psa_ticket_id": None,
+        "psa_connection_id": None,
         "actual_cause": None,
         "created_at": "2026-01-31T12:00:00Z",
         "resolved_at": "2026-01-31T15:00:00Z",
