@@ -24,7 +24,7 @@ _CONCLUDES = re.compile(
 )
 _REASONS = re.compile(
     r"(?i)^(?:\W*(?:ok|yes|yep|hm+|no)\b)*\W*so\b|\b(?:because|bc|since the|that means|means that"
-    r"|so (?:the|its|it'?s)\b|means an?)\b|\b(?:no|must be) \w+, so\b|\bmismatch!|\b(?:breaks"
+    r"|so (?:the|its|it'?s|an?|no|every)\b|means an?)\b|\b(?:no|must be) \w+, so\b|\bmismatch!|\b(?:breaks"
     r"|blocks|causes|strips|slows|locks)\b|^(?:it'?s|its) (?:the|a|an)\b"
 )
 _SUPPOSES = re.compile(
@@ -38,7 +38,8 @@ _SOMEBODY_THINKS = re.compile(
 _DENIES = re.compile(
     r"(?i)\b(?:(?:was|is)(?:n'?t| not)|not) (?:the |it|a |our |that|dns)|\b(?:wasnt|isnt|not) (?:it"
     r"|the)|\bso not\b|\bnot (?:it|the (?:cause|problem|reason|issue))\b|\bruled? out\b|\bred herring\b"
-    r"|\bfalse alarm\b|\bscr(?:ap|atch) that\b|\bi was wrong\b|\bnot a\b|\bno longer the\b|\bwasn'?t it\b"
+    r"|\bfalse alarm\b|\bnothing because\b"
+    r"|\bscr(?:ap|atch) that\b|\bi was wrong\b|\bnot a\b|\bno longer the\b|\bwasn'?t it\b"
 )
 _TAKES_BACK = re.compile(
     r"(?i)\b(?:was|is)(?:n'?t| not) it\b|\bnot (?:it|that)\b|false alarm|scr(?:atch|ap) that|i was wrong"

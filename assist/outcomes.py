@@ -49,7 +49,7 @@ _BETTER = re.compile(
 )
 _UNDER_WAY = re.compile(
     r"""(?ix)\b(?: waiting | awaiting | in\ progress | running\ now | under\ way
-    | will\ (?:see|know|watch|tell) | monitoring | watching
+    | will\ (?:see|know|watch|tell|(?:call|ring|phone|write)\ back) | monitoring | watching
     | eta\b | so\ far | tonight | overnight | (?:is|still)\ pending | feedback | mailed | ordered
     | raised\ a\ ticket | at\ \d+\ ?% | \d+\ ?%\ (?:eta|done)
     | started,?\ (?:merge|now) )(?!\w)|\d+\ ?%\ eta"""

@@ -9,7 +9,7 @@ _WORD = re.compile(
     r"""(?ix)
     (?P<password> temp(?:orary)?[ ]access[ ]pass | pass[ _-]?words?\d? | passwd | pass[ ]?phrase | passcode
       | passwort | kennwort | (?<![a-z])(?:pwd?|pswd|pword|passw?)s?
-      | (?-i:(?<=[a-z])Pwd|(?<=[A-Z])PWD|(?<=[a-z])Pass) )
+      | (?-i:(?<=[a-z])(?<!unicode)Pwd|(?<=[A-Z])PWD|(?<=[a-z])Pass) )
     | (?P<key> (?:api|encryption|storage|account|recovery|secret|shared)[ _-]?(?:access[ _-]?)?key
       | access[ _-]?key | (?:wi-?fi|wlan|wpa[23]?|wep|network[ ]security)[ _-]?(?:key|code)
       | pre[ -]?shared[ -]?key | (?<![a-z])psk )

@@ -68,7 +68,8 @@ def _unanswered(turns: tuple[Turn, ...], attempts: tuple[Attempt, ...]) -> list[
     places = [
         place for place, turn in enumerate(turns) if turn.clauses and not turn.clauses[0].is_by_engineer
     ]
-    answered = {evidence for attempt in attempts for evidence in attempt.evidence}
+    going_on = {evidence for attempt in attempts if _is_going_on(attempt) for evidence in attempt.evidence}
+    answered = {evidence for attempt in attempts for evidence in attempt.evidence} - going_on
     found: list[Clause] = []
     for place in reversed(places[-_TURNS_BACK:]):
         replies = [clause for turn in turns[place + 1 :] for clause in turn.clauses if clause.is_by_engineer]
@@ -79,10 +80,15 @@ def _unanswered(turns: tuple[Turn, ...], attempts: tuple[Attempt, ...]) -> list[
             if (
                 asks(clause)
                 and clause.evidence() not in answered
-                and (is_open or overlap(clause.text, refused) >= _ANSWERED)
+                and (is_open or clause.evidence() in going_on or overlap(clause.text, refused) >= _ANSWERED)
             ):
                 found.append(clause)
     return found
+
+
+def _is_going_on(attempt: Attempt) -> bool:
+    """Tell whether somebody else has yet to answer what was asked: whoever claims waits for it, too."""
+    return attempt.is_answer and attempt.outcome is Outcome.IN_PROGRESS
 
 
 def _as_task(text: str) -> str:

@@ -164,6 +164,7 @@ def test_a_sentence_about_a_password_is_left(text: str) -> None:
         "secret id 72f988bf-86f1-41af-91ab-2d7cd011db47",
         "error 0x80070005 on SRV-FILE2 (10.1.2.3, fe80::1)",
         "event id 4625, error code: 50097, status code: 403",
+        "unicodePwd of FS01: version 9 on DC01, version 8 on DC02",
         "sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "thumbprint a909502dd82ae41433e6f83886b00d4277a32a7b",
         "host key is SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8",

@@ -284,6 +284,30 @@ async def test_that_others_confirmed_it_is_no_cause_by_itself() -> None:
     assert draft.confidence is ConfidenceTier.HIGH
 
 
+async def test_what_somebody_else_has_yet_to_answer_is_going_on_and_left_to_do() -> None:
+    asked = "Ask the provider which IPv6 prefix is delegated, and whether it is static."
+    reply = "The provider does not know whether the prefix is static and will call back in two hours."
+
+    draft = await assess(PROBLEM, ("assistant", asked), ("engineer", reply))
+
+    (tried,) = draft.already_tried
+    assert tried.text.startswith("Ask the provider which IPv6 prefix is delegated")
+    assert "in progress" in tried.text
+    assert [step.text for step in draft.suggested_steps] == [asked]
+
+
+async def test_why_others_notice_nothing_is_no_cause() -> None:
+    said = (
+        "The new line has IPv6, so an IPv4 entry can never match. "
+        "The others notice nothing because they register nothing."
+    )
+
+    draft = await assess(PROBLEM, ("assistant", said), ("engineer", "ok"))
+
+    assert draft.likely_cause == "The new line has IPv6, so an IPv4 entry can never match."
+    assert draft.confidence == ConfidenceTier.LOW
+
+
 async def test_words_that_only_point_are_no_cause() -> None:
     draft = await assess(PROBLEM, ("engineer", "added the setting on APP02"), ("assistant", "That is it."))
 
