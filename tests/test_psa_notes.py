@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from db.enums import DeliveryStatus, EventKind, PsaStatus
 from db.models import deliveries, psa_connections
 from notify.psa.outbox import GIVE_UP_AFTER
 from schema.context import utc_now
+from tests.assessing import SAID, Told, assess
 from tests.cast import Cast
 from tests.client import Api
 from tests.mailing import make_outbox
@@ -102,6 +104,31 @@ async def test_a_note_says_what_the_session_knows(desk: Desk, server: PsaServer)
         "Lines of investigation:\n- DNS (ruled_out, being worked on): It resolves.\n- Modem (open)\n\n"
         f"https://x.example/handoffs/{handoff_id}\n{marker(handoff_id)}"
     )
+
+
+async def test_an_automatic_note_waits_a_little_and_tells_the_assessment(
+    server: PsaServer, database_url: str, cast: Cast
+) -> None:
+    settings: dict[str, Any] = {"assessor": "rules", "assessment_wait": 60}
+    async with connected("haloPsa", server, database_url, cast, automatic=True, **settings) as desk:
+        session_id = await desk.start_session()
+        said = {"messages": [{"role": "USER", "content": SAID}], "sessionId": session_id}
+        (await desk.api.change(cast.alice, "appendSessionMessages", **said)).only()
+        await desk.api.escalate(cast.alice, session_id)
+        waiting = await desk.outbox.send_due()
+        await assess(desk.api, Told())
+        await desk.make_due()
+
+        await desk.outbox.send_due()
+
+    assert waiting == 0
+    (note,) = server.notes
+    assert (
+        "Assessment (made by told/1, not by a person, confidence MEDIUM):\n"
+        "Likely cause: The old password is cached.\n"
+        "Already tried:\n- Rebuilt the profile: no change\n"
+        "To do next:\n- Clear the Credential Manager\n"
+    ) in note["note"]
 
 
 async def test_what_people_wrote_is_redacted_and_the_marker_is_not(desk: Desk, server: PsaServer) -> None:
