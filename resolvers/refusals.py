@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 
 from db import audit_log
 from db.audit_log import Refused
@@ -28,7 +29,7 @@ class RefusalLog:
         self._waiting: deque[Refused] = deque()
         self._lost = 0
         self._arrived = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def note(self, refused: Refused) -> None:
@@ -45,7 +46,7 @@ class RefusalLog:
 
     async def stop(self) -> None:
         """Record what is waiting, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._arrived.set()
         if self._task is not None:
             await self._task
@@ -54,9 +55,10 @@ class RefusalLog:
         is_last = False
         while not is_last:
             await self._arrived.wait()
-            if not self._stopping:
-                await asyncio.sleep(self._batch_seconds)
-            is_last = self._stopping
+            with suppress(TimeoutError):  # more may come until then
+                async with asyncio.timeout(self._batch_seconds):
+                    await self._stopping.wait()
+            is_last = self._stopping.is_set()
             self._arrived.clear()
             while self._waiting and await self._write():
                 pass
