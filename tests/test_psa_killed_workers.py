@@ -26,7 +26,11 @@ ADD = {"connectWise": "/notes", "autotask": "/Notes", "haloPsa": "/api/actions"}
 KEY = Fernet.generate_key().decode()
 
 
-@pytest.fixture(params=PSAS)
+#: The one with the most steps each time; the others with the long tests.
+OTHERS = [pytest.param(psa, marks=pytest.mark.long) for psa in PSAS if psa != "haloPsa"]
+
+
+@pytest.fixture(params=["haloPsa", *OTHERS])
 def psa(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

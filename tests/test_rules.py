@@ -426,8 +426,9 @@ async def test_every_citation_stands_in_the_session_word_for_word(
         *("came back. ", "rebooted it. fixed. came back. ", "the cause is x. not the x. ", "password is "),
     ],
 )
-async def test_hostile_text_is_read_in_one_go(unit: str) -> None:
-    text = unit * (200_000 // len(unit))
+@pytest.mark.parametrize("length", [20_000, pytest.param(200_000, marks=pytest.mark.long)])
+async def test_hostile_text_is_read_in_one_go(unit: str, length: int) -> None:
+    text = unit * (length // len(unit))
     hostile = branch(text, text, text, active=True)
     case = session(PROBLEM, ("assistant", text), ("engineer", text), branches=(hostile,))
 
