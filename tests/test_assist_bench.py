@@ -13,6 +13,8 @@ from bench.assist.runner import run
 from bench.assist.scores import Score, score
 from bench.assist.sessions import SETS, load
 from db.enums import ConfidenceTier
+from tests.client import SECRET
+from tests.servers.language_model import LanguageModel
 
 #: A little under what was measured: a change that makes assessments worse has to say so here.
 FLOORS = {
@@ -129,3 +131,17 @@ async def test_the_documented_figures_are_the_measured_ones() -> None:
             total.add(counts)
         figures = [f"{total.cause_recall}", f"{total.tried_recall}", f"{total.traps_avoided}"]
         assert [figure for figure in figures if figure.strip() not in document] == []
+
+
+def test_the_command_measures_the_model_of_the_settings(
+    language_model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"SECRET": SECRET, "LLM_MODEL": "openai:small", "LLM_URL": language_model.url, "LLM_KEY": "key"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"HANDOFF_{name}", value)
+
+    answer = CliRunner().invoke(main, ["--assessor", "llm"])
+
+    assert (answer.exit_code, answer.output.splitlines()[0]) == (0, "llm/small")
+    assert len(language_model.asked) == len(load())
+    assert re.search(r"citations valid\s+0%", answer.output)  # it says the same of every session

@@ -2,19 +2,25 @@
 
 import asyncio
 import importlib
+from collections.abc import Iterable
 
 import click
 
 from assist.port import Assessor
+from assist.redaction import redact
 from assist.rules import Rules
 from bench.assist.runner import run
 from bench.assist.scores import RATIOS, Score
-from bench.assist.sessions import SETS
+from bench.assist.sessions import SETS, Session
+from server.assessors import make_llm_assessor
+from server.settings import Settings
 
 
 @click.command()
 @click.option(
-    "--assessor", default="rules", help="`rules`, or MODULE:NAME of a class or function that makes one."
+    "--assessor",
+    default="rules",
+    help="`rules`; `llm`, the model of the HANDOFF_LLM_ settings; or MODULE:NAME of what makes one.",
 )
 @click.option("--set", "kept", type=click.Choice([*SETS, "all"]), default="all", help="Which sessions.")
 @click.option("--remarks/--no-remarks", default=True, help="Say of each session what was wrong.")
@@ -22,9 +28,9 @@ def main(assessor: str, kept: str, remarks: bool) -> None:
     """Let an assessor assess the sessions with known answers, and print what it got right."""
     chosen = _assessor(assessor)
     click.echo(f"{chosen.name}\n")
-    for name in SETS if kept == "all" else (kept,):
+    for name, scores in asyncio.run(_scores(chosen, SETS if kept == "all" else [kept])).items():
         total = Score()
-        for session, counts in asyncio.run(run(chosen, name)):
+        for session, counts in scores:
             total.add(counts)
             click.echo(f"{session.name:32} {_line(counts)}")
             for remark in counts.remarks if remarks else ():
@@ -35,9 +41,16 @@ def main(assessor: str, kept: str, remarks: bool) -> None:
         click.echo()
 
 
+async def _scores(assessor: Assessor, names: Iterable[str]) -> dict[str, list[tuple[Session, Score]]]:
+    """Run an assessor over sets, all in one loop: it may hold connections."""
+    return {name: await run(assessor, name) for name in names}
+
+
 def _assessor(name: str) -> Assessor:
     if name == "rules":
         return Rules()
+    if name == "llm":
+        return make_llm_assessor(Settings.load(), redact=redact)
     module, _, attribute = name.partition(":")
     made: Assessor = getattr(importlib.import_module(module), attribute)()
     return made

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from assist.port import Case, Draft, Evidence, Step
+from assist.redaction import redact
 from bench.assist.sessions import Expected, Place, Session, Trap, holds
 from db.enums import ConfidenceTier
 
@@ -85,13 +86,20 @@ def score(session: Session, draft: Draft) -> Score:
 
 
 def is_citation(case: Case, evidence: Evidence) -> bool:
-    """Tell whether the evidence stands in the session: one place, and words that it holds."""
+    """Tell whether the evidence stands in the session: one place, and words that it holds.
+
+    Or holds without its secrets: no model is shown more.
+    """
     texts = [m.content for m in case.messages if m.index == evidence.message_index]
     for branch in case.branches:
         if branch.id == evidence.branch_id:
             texts += [branch.label, branch.status, branch.status_reason or ""]
     is_one_place = (evidence.message_index is None) != (evidence.branch_id is None)
-    return is_one_place and evidence.quote != "" and any(evidence.quote in text for text in texts)
+    return (
+        is_one_place
+        and evidence.quote != ""
+        and any(evidence.quote in shown for text in texts for shown in (text, redact(text)))
+    )
 
 
 def _score_cause(counts: Score, session: Session, draft: Draft) -> None:
