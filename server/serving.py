@@ -42,12 +42,6 @@ class Server(uvicorn.Server):
         )
         self._ending = node.ending
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen. What was loaded until here stays: no collection looks at it again."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would last for ever, then wait for the rest. uvicorn itself closes the WebSockets."""
         self._ending.set()
@@ -65,6 +59,8 @@ async def serve(settings: Settings) -> None:
     await _check(settings)
     if settings.demo:
         await _prepare_demo(settings)
+    gc.collect()
+    gc.freeze()  # what was loaded until here stays: no collection need look at it again
     await server.serve()
     if not server.started:
         sys.exit(1)
