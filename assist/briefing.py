@@ -7,6 +7,7 @@ from assist.branch_status import outcome_of
 from assist.mentions import errors_of, machines_of
 from assist.outcomes import Outcome
 from assist.port import Case, CaseBranch
+from db.assessments import Statements
 from db.enums import MessageRole
 
 #: Who wrote it, and which version.
@@ -15,17 +16,6 @@ WRITER = "briefing/1"
 _MOST_LINES = 8  # of one part
 _LONGEST_LINE = 300
 _LONGEST_NOTES = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What an assessor made of it."""
-
-    likely_cause: str | None
-    confidence: str  #: LOW, MEDIUM or HIGH
-    suggested_steps: tuple[str, ...]
-    already_tried: tuple[str, ...]
-    generated_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +39,7 @@ class Known:
     owner: str
     ticket: str | None
     said_since: int  #: messages after the handoff
-    found: Found | None  #: None: there is no assessment (yet)
+    found: Statements | None  #: None: there is no assessment (yet)
     past: tuple[Past, ...]  #: of the session's handoffs, oldest first, without the making of this one
 
 

@@ -35,6 +35,30 @@ class AssessmentRow:
     error: str | None  #: why there is none, where it FAILED
     verdict: Verdict | None
 
+    @property
+    def statements(self) -> "Statements | None":
+        """What it says, without the evidence; None where it is not READY."""
+        if self.findings is None or self.confidence is None or self.generated_by is None:
+            return None
+        return Statements(
+            likely_cause=self.likely_cause,
+            confidence=self.confidence.value,
+            suggested_steps=tuple(step["text"] for step in self.findings["suggested_steps"]),
+            already_tried=tuple(step["text"] for step in self.findings["already_tried"]),
+            generated_by=self.generated_by,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """The words of an assessment, as mails, notes and briefings tell them."""
+
+    likely_cause: str | None
+    confidence: str  #: LOW, MEDIUM or HIGH
+    suggested_steps: tuple[str, ...]
+    already_tried: tuple[str, ...]
+    generated_by: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:

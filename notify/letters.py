@@ -14,7 +14,7 @@ from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
-from notify.messages import AssessmentLines, BranchLine, EscalationMail
+from notify.messages import BranchLine, EscalationMail
 
 V = TypeVar("V")
 
@@ -58,7 +58,7 @@ class Letter:
             status=snapshot["status"],
             branches=branch_lines(snapshot["branch_map"], snapshot["active_branch_id"]),
             psa_ticket_id=self.session.psa_ticket_id,
-            assessment=assessment_lines(self.assessment),
+            assessment=None if self.assessment is None else self.assessment.statements,
             created_at=self.handoff.created_at,
             link=link,
             why=self._why(),
@@ -102,19 +102,6 @@ async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
         latest_round=await deliveries.latest_round(tx, handoff.id, delivery.person_id),
         claimed_by=None if claimer_id is None else people[claimer_id],
         assessment=(await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id),
-    )
-
-
-def assessment_lines(row: AssessmentRow | None) -> AssessmentLines | None:
-    """Return the words of an assessment; None where there is none to read."""
-    if row is None or row.findings is None or row.confidence is None or row.generated_by is None:
-        return None
-    return AssessmentLines(
-        likely_cause=row.likely_cause,
-        confidence=row.confidence.value,
-        suggested_steps=tuple(step["text"] for step in row.findings["suggested_steps"]),
-        already_tried=tuple(step["text"] for step in row.findings["already_tried"]),
-        generated_by=row.generated_by,
     )
 
 

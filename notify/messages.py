@@ -16,11 +16,12 @@ from uuid import UUID
 
 from markupsafe import escape
 
+from db.assessments import Statements
 from notify.mail_headers import UnusableAddress, body_part, header, header_text, mailbox, sender_address
 from notify.mail_templates import PAGE, TEXT, wrapped
 from notify.mail_text import capped, legible, one_line, shortened
 
-__all__ = ["AssessmentLines", "BranchLine", "EscalationMail", "UnusableAddress", "render"]
+__all__ = ["BranchLine", "EscalationMail", "UnusableAddress", "render"]
 
 SUBJECT_LIMIT = 120  #: characters of the problem's summary in a subject
 NOTES_LIMIT = 20_000  #: characters; Gmail clips a page over 102 KB
@@ -42,17 +43,6 @@ _IMPORTANCE = {"URGENT": "high", "HIGH": "high", "LOW": "low"}
 # A branch's status is free text; these are the words that assistants use.
 _HELPED = {"completed", "confirmed", "done", "fixed", "passed", "resolved", "succeeded", "success", "worked"}
 _FAILED = {"abandoned", "blocked", "dead_end", "error", "failed", "failure", "rejected", "ruled_out"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssessmentLines:
-    """What an assessor makes of the session."""
-
-    likely_cause: str | None
-    confidence: str  #: LOW, MEDIUM or HIGH
-    suggested_steps: tuple[str, ...]
-    already_tried: tuple[str, ...]
-    generated_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +79,7 @@ class EscalationMail:
     status: str  #: of the session when it was handed off
     branches: tuple[BranchLine, ...]  #: empty if the session was not branching
     psa_ticket_id: str | None
-    assessment: AssessmentLines | None  #: None: there is none (yet)
+    assessment: Statements | None  #: None: there is none (yet)
     created_at: datetime  #: of the handoff
     link: str  #: https URL of the handoff; may differ by recipient
     why: str  #: one sentence: why this recipient gets this mail

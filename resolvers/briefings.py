@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
-from assist.briefing import WRITER, Found, Known, Past, write
+from assist.briefing import WRITER, Known, Past, write
 from assist.cases import read_case
 from db import assessments, briefings, events, handoffs, sessions, users
 from db.briefings import BriefingRow
@@ -51,6 +51,7 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
     session = (await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id]
     case = await read_case(tx, handoff)
     told = await _timeline(tx, handoff)
+    assessment = (await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id)
     wanted = {handoff.handed_off_by_id, session.owner_id, *(event.actor_id for event in told)}
     people = await users.by_ids(tx, [user_id for user_id in wanted if user_id is not None])
     return Known(
@@ -62,7 +63,7 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
         owner=people[session.owner_id].name,
         ticket=session.psa_ticket_id,
         said_since=sum(message.at > handoff.created_at for message in case.messages),
-        found=await _found(tx, handoff.id),
+        found=None if assessment is None else assessment.statements,
         past=tuple(_past(event, people) for event in told),
     )
 
@@ -76,19 +77,6 @@ async def _timeline(tx: Transaction, handoff: HandoffRow) -> list[EventRow]:
     return sorted(
         (event for event in told if (event.kind, event.handoff_id) != is_own),
         key=lambda event: event.sequence,
-    )
-
-
-async def _found(tx: Transaction, handoff_id: UUID) -> Found | None:
-    row = (await assessments.by_handoffs(tx, [handoff_id])).get(handoff_id)
-    if row is None or row.findings is None or row.confidence is None or row.generated_by is None:
-        return None
-    return Found(
-        likely_cause=row.likely_cause,
-        confidence=row.confidence.value,
-        suggested_steps=tuple(step["text"] for step in row.findings["suggested_steps"]),
-        already_tried=tuple(step["text"] for step in row.findings["already_tried"]),
-        generated_by=row.generated_by,
     )
 
 

@@ -88,7 +88,7 @@ async def running_server(
         async with (
             app.router.lifespan_context(app),
             _serving(Server(app, node), listener),
-            httpx.AsyncClient(base_url=f"http://{address}") as http,
+            httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE) as http,
         ):
             yield Live(node, http, cast, f"ws://{address}/graphql")
 

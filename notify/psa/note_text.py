@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from db import assessments, handoffs, users
+from db.assessments import Statements
 from db.enums import HandoffIntent
 from db.handoffs import HandoffRow
 from db.psa_notes import NoteRow
 from db.session import Transaction
 from db.users import UserRow
-from notify.letters import assessment_lines, branch_lines
+from notify.letters import branch_lines
 from notify.mail_text import legible, shortened
-from notify.messages import AssessmentLines, BranchLine
+from notify.messages import BranchLine
 
 #: Autotask keeps 32,000 characters of a note, the least of the three.
 _LONGEST = 30_000
@@ -25,7 +26,7 @@ class NoteFacts:
 
     handoff: HandoffRow
     handed_off_by: UserRow
-    assessment: AssessmentLines | None = None
+    assessment: Statements | None = None
 
 
 async def read_facts(tx: Transaction, note: NoteRow) -> NoteFacts:
@@ -33,8 +34,8 @@ async def read_facts(tx: Transaction, note: NoteRow) -> NoteFacts:
     handoff = (await handoffs.by_ids(tx, [note.handoff_id]))[note.handoff_id]
     escalator = (await users.by_ids(tx, [handoff.handed_off_by_id]))[handoff.handed_off_by_id]
     assessment = (await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id)
-    lines = assessment_lines(assessment)
-    return NoteFacts(handoff=handoff, handed_off_by=escalator, assessment=lines)
+    statements = None if assessment is None else assessment.statements
+    return NoteFacts(handoff=handoff, handed_off_by=escalator, assessment=statements)
 
 
 def marker_of(note: NoteRow) -> str:
@@ -92,7 +93,7 @@ def _branch(line: BranchLine) -> str:
     return f"{'  ' * line.depth}- {line.label} ({line.status}{active}){reason}"
 
 
-def _assessment(assessment: AssessmentLines) -> str:
+def _assessment(assessment: Statements) -> str:
     made_by = f"made by {assessment.generated_by}, not by a person, confidence {assessment.confidence}"
     lines = [f"Assessment ({made_by}):"]
     lines.append(f"Likely cause: {assessment.likely_cause or 'unknown'}")
