@@ -275,7 +275,7 @@ def deaf_client(live: Live, token: str, document: str) -> sockets.socket:
 async def test_a_server_that_stops_ends_its_streams_without_complete_so_that_clients_come_back(
     database_url: str, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with httpx.AsyncClient() as http, AsyncExitStack() as running:
+    async with httpx.AsyncClient(timeout=PATIENCE) as http, AsyncExitStack() as running:
         live = await running.enter_async_context(running_server(database_url, cast))
         headers = {"Accept": EVENTS, "Authorization": f"Bearer {live.token(cast.bob)}"}
         url = live.http.base_url.join("/graphql")

@@ -23,7 +23,7 @@ from tests.live import Live
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.valkey import ValkeyServer
-from tests.sockets import ESCALATIONS, QUEUE_CHANGES
+from tests.sockets import ESCALATIONS, PATIENCE, QUEUE_CHANGES
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ async def nodes(cluster: Cluster) -> AsyncIterator[Nodes]:
         stack.push_async_callback(reader.database.dispose)
         lives = []
         for address in cluster.addresses:
-            http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://{address}"))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE))
             lives.append(Live(reader, http, cast, f"ws://{address}/graphql"))
         yield Nodes(lives[0], lives[1], cluster)
 
