@@ -80,7 +80,9 @@ async def nodes(cluster: Cluster) -> AsyncIterator[Nodes]:
         stack.push_async_callback(reader.database.dispose)
         lives = []
         for address in cluster.addresses:
-            http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE))
+            http = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE)
+            )
             lives.append(Live(reader, http, cast, f"ws://{address}/graphql"))
         yield Nodes(lives[0], lives[1], cluster)
 
