@@ -178,7 +178,7 @@ def _modules() -> Iterator[Path]:
 def _kept_files() -> Iterator[Path]:
     for folder, below, files in os.walk(ROOT):
         below[:] = [name for name in below if name not in NOT_KEPT and (name == ".ci" or name[0] != ".")]
-        # In a work tree of its own, .git is a file that names another folder; coverage names the files it saw.
+        # In a work tree of its own, .git is a file that names another folder; .coverage names what it saw.
         yield from (
             Path(folder, name) for name in files if name != ".git" and not name.startswith(".coverage")
         )
