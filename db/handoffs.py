@@ -1,13 +1,24 @@
 """Handoffs: the acts of passing a session on, and the queue of those that nobody has taken yet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
 from db.models import handoffs, sessions
@@ -71,12 +82,14 @@ class QueueFilter:
 
 _TIME = [handoffs.c.created_at, handoffs.c.id]
 _NEWEST_FIRST = SortKey(_TIME, descending=True)
-_QUEUE_ORDERS = {
+QUEUE_ORDERS = {
     QueueOrder.NEWEST_FIRST: _NEWEST_FIRST,
     QueueOrder.OLDEST_FIRST: SortKey(_TIME),
     QueueOrder.PRIORITY_FIRST: SortKey([handoffs.c.priority, *_TIME]),
 }
 _COLUMNS = columns_of(HandoffRow, handoffs)
+#: As a literal: with a parameter, PostgreSQL would have to plan anew each time to find the partial index.
+_IS_OPEN = handoffs.c.state == literal_column(f"'{HandoffState.OPEN.value}'")
 
 
 async def add(tx: Transaction, row: HandoffRow) -> None:
@@ -198,12 +211,23 @@ async def queue(tx: Transaction, wanted: QueueFilter, order: QueueOrder, page: P
     The sort key is (created_at, id), for PRIORITY_FIRST (priority, created_at, id). The order is that of
     a partial index over the unclaimed, so the cost does not grow with the handoffs ever made.
     """
-    return await _page(tx, _queue_conditions(wanted), _QUEUE_ORDERS[order], page)
+    return await _page(tx, queue_conditions(asdict(wanted)), QUEUE_ORDERS[order], page)
 
 
 async def count_queue(tx: Transaction, wanted: QueueFilter) -> int:
     """Return how many handoffs `queue` walks through."""
-    return await _count(tx, _queue_conditions(wanted))
+    return await _count(tx, queue_conditions(asdict(wanted)))
+
+
+def queue_conditions(wanted: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return the conditions of the queue; `wanted` are a filter's values by name, or what stands for them."""
+    same = [
+        handoffs.c[name] == wanted[name]
+        for name in ("team_id", "intent", "priority")
+        if wanted.get(name) is not None
+    ]
+    domain = wanted.get("problem_domain")
+    return [_IS_OPEN, *same, *([] if domain is None else [_session_has_domain(domain)])]
 
 
 async def history(tx: Transaction, session_id: UUID, page: Page) -> list[HandoffRow]:
@@ -211,20 +235,7 @@ async def history(tx: Transaction, session_id: UUID, page: Page) -> list[Handoff
     return await _page(tx, [handoffs.c.session_id == session_id], _NEWEST_FIRST, page)
 
 
-def _queue_conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [handoffs.c.state == HandoffState.OPEN]
-    if wanted.team_id is not None:
-        conditions.append(handoffs.c.team_id == wanted.team_id)
-    if wanted.intent is not None:
-        conditions.append(handoffs.c.intent == wanted.intent)
-    if wanted.priority is not None:
-        conditions.append(handoffs.c.priority == wanted.priority)
-    if wanted.problem_domain is not None:
-        conditions.append(_session_has_domain(wanted.problem_domain))
-    return conditions
-
-
-def _session_has_domain(domain: str) -> ColumnElement[bool]:
+def _session_has_domain(domain: object) -> ColumnElement[bool]:
     same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
     return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
 

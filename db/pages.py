@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal, tuple_
+from sqlalchemy import BindParameter, ColumnElement, literal, tuple_
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,12 @@ class SortKey:
         return [column.desc() if self.descending else column.asc() for column in self.columns]
 
     def is_after(self, values: tuple[Any, ...]) -> ColumnElement[bool]:
-        """Return the condition that a row comes after the one with these key values."""
+        """Return the condition that a row comes after the one with these key values, or parameters."""
         here = tuple_(*self.columns)
         pairs = zip(values, self.columns, strict=True)
-        there = tuple_(*(literal(value, column.type) for value, column in pairs))
+        there = tuple_(*(_bound(value, column) for value, column in pairs))
         return here < there if self.descending else here > there
+
+
+def _bound(value: Any, column: ColumnElement[Any]) -> BindParameter[Any]:  # noqa: ANN401 (what the column holds)
+    return value if isinstance(value, BindParameter) else literal(value, column.type)

@@ -10,7 +10,7 @@ called without naming one. Only `db/system.py` crosses accounts; it takes a `Sys
 PostgreSQL row-level security holds the same line again, below every statement.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from uuid_utils.compat import uuid7
 
+from db.prepared import BoundConnection, Prepared, Rows, glance
 from db.row_security import AccountConnection, as_account
 
 R = TypeVar("R")
@@ -98,10 +99,14 @@ class Database:
             self._writer, self._reader = _sqlite_engines(address)
             self._owner = self._system = self._writer
             self._system_reader = self._reader
+            self._glancer: AsyncEngine | None = None
+            self._system_glancer: AsyncEngine | None = None
         else:
             self._writer = self._reader = _postgresql_engine(address, role="handoff_app")
             self._system = self._system_reader = _postgresql_engine(address, role="handoff_worker")
             self._owner = create_async_engine(address, poolclass=NullPool)
+            self._glancer = _glancing_engine(address, role="handoff_app")
+            self._system_glancer = _glancing_engine(address, role="handoff_worker")
         self.on_commit: list[Callable[[UUID, int], None]] = []
 
     @asynccontextmanager
@@ -121,6 +126,20 @@ class Database:
         with as_account(account_id):
             async with self._reader.connect() as connection:
                 yield Transaction(connection, account_id)
+
+    async def glance(self, account_id: UUID, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """Run one statement that reads, in a transaction of its own."""
+        if self._glancer is not None:
+            return await glance(self._glancer, statement, values, account_id)
+        async with self.reading(account_id) as tx:
+            return await statement.fetch(tx.connection, values)
+
+    async def system_glance(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        """Run one statement across accounts that reads, for the functions of `db/system.py`."""
+        if self._system_glancer is not None:
+            return await glance(self._system_glancer, statement, values, None)
+        async with self.system_reading() as tx:
+            return await statement.fetch(tx.connection, values)
 
     @asynccontextmanager
     async def snapshot(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -156,8 +175,17 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
-        for engine in {self._writer, self._reader, self._system, self._system_reader, self._owner}:
-            await engine.dispose()
+        for engine in {
+            self._writer,
+            self._reader,
+            self._system,
+            self._system_reader,
+            self._owner,
+            self._glancer,
+            self._system_glancer,
+        }:
+            if engine is not None:
+                await engine.dispose()
 
 
 def _address(url: str) -> URL:
@@ -191,6 +219,21 @@ def _postgresql_engine(address: URL, *, role: str) -> AsyncEngine:
             "connection_class": AccountConnection,
         },
         hide_parameters=True,  # an error is logged; notes and addresses are not
+    )
+
+
+def _glancing_engine(address: URL, *, role: str) -> AsyncEngine:
+    """Make an engine for single statements: a few connections, each busy for less than a millisecond."""
+    return create_async_engine(
+        address,
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_use_lifo=True,  # the one used last is the likeliest to show the account already
+        connect_args={
+            "server_settings": {"role": role, "jit": "off"},
+            "connection_class": BoundConnection,
+        },
     )
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -83,7 +83,7 @@ def connect(
     order: str = "",
 ) -> Connection[T]:
     """Make a connection of the rows of a page, of which there may be one more than asked for."""
-    edges = [Edge(cursor=_write_cursor(key(row), order), node=node(row)) for row in rows[: page.first]]
+    edges = [Edge(cursor=write_cursor(key(row), order), node=node(row)) for row in rows[: page.first]]
     info = PageInfo(
         has_next_page=len(rows) > page.first,
         has_previous_page=page.after is not None,
@@ -93,7 +93,8 @@ def connect(
     return Connection(edges=edges, page_info=info, count=count)
 
 
-def _write_cursor(key: tuple[Any, ...], order: str) -> str:
+def write_cursor(key: Iterable[Any], order: str) -> str:
+    """Return the cursor of a row of a list in this order, by the values of its sort key."""
     return base64.urlsafe_b64encode(json.dumps([order, *map(_plain, key)]).encode()).decode()
 
 

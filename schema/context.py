@@ -21,6 +21,8 @@ from resolvers.refusals import RefusalLog
 from schema.loaders import Loaders
 
 if TYPE_CHECKING:
+    from schema.execution import Completions
+    from schema.selections import Selections
     from schema.streams import Streams
 
 
@@ -62,6 +64,8 @@ class Services:
     rate_limits: RateLimits
     refusals: RefusalLog
     streams: "Streams | None" = None  #: shares the execution of events; None: each subscriber executes them
+    completions: "Completions | None" = None  #: completes plain fields; None: graphql-core does
+    selections: "Selections | None" = None  #: completes pages of the queue from rows; None: from objects
     psa: Gateway | None = None  #: None: there is no key to encrypt credentials with
     documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from db import api_keys, audit, handoffs, policies, psa_connections, sessions
+from db import api_keys, audit, handoffs, policies, psa_connections, queue, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
 from db.statistics import StatsDimension
@@ -15,9 +15,11 @@ from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
 from resolvers.inputs import clean_instant
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
+from schema.execution import Completed
 from schema.ids import read_id
 from schema.inputs import QueueFilter
 from schema.permissions import admins, signed_in
+from schema.selections import Selection
 from schema.types.api_keys import ApiKey
 from schema.types.assessments import Briefing
 from schema.types.conversation import SessionBranch
@@ -138,6 +140,10 @@ class Query:
             async with database.reading(account_id) as tx:
                 return await handoffs.count_queue(tx, wanted)
 
+        if selection := _find_selection(info, order_by):
+            found = await queue.read(database, account_id, selection.paths, wanted, order_by, page)
+            total = await count() if selection.is_counted else None
+            return Completed(selection.complete(found, page, total))  # type: ignore[return-value]  # for the executor
         async with database.reading(account_id) as tx:
             rows = await handoffs.queue(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
@@ -256,6 +262,14 @@ class Query:
         since = clean_instant("since", since)
         async with context.services.database.reading(context.account_id) as tx:
             return DeliveryAudit.from_found(await audit.audit(tx, since=since, now=context.now))
+
+
+def _find_selection(info: Info, order: QueueOrder) -> Selection | None:
+    selections = info.context.services.selections
+    if selections is None:
+        return None
+    asked = info._raw_info
+    return selections.find(asked.schema, asked.field_nodes, asked.fragments, order)
 
 
 def _queue_key(order: QueueOrder) -> tuple[type, ...]:

@@ -24,10 +24,10 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
 )
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.identity import Caller
 from schema.context import Context, Services
+from schema.execution import CompletingExecutor
 
 #: How long a result is handed on. A slower subscriber executes the event again, and sees what is so by then.
 _SECONDS = 2.0
@@ -118,7 +118,7 @@ class Streams:
             self._results.popitem(last=False)
 
 
-class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
+class SharingExecutor(CompletingExecutor):
     """Executes the events of subscriptions once, where the process has `Streams`; all else as ever."""
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: ANN401 (graphql-core's own)

@@ -29,6 +29,8 @@ from notify.smtp import Mailer, MailServer
 from resolvers.refusals import RefusalLog
 from schema.context import Services, utc_now
 from schema.documents import read_manifest
+from schema.execution import Completions
+from schema.selections import Selections
 from schema.streams import Streams
 from server.auth import Identify, Tokens
 from server.jwks import KeySet, ProviderTokens
@@ -223,6 +225,8 @@ class Node:
             rate_limits=self.rate_limits,
             refusals=self.refusals,
             streams=Streams() if settings.shared_streams else None,
+            completions=Completions() if settings.compiled_completion else None,
+            selections=Selections() if settings.exact_columns else None,
             psa=make_gateway(settings),
             documents=_read_documents(settings),
             push_grace=settings.grace,

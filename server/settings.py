@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     shared_streams: bool = Field(
         True, description="Whether an event is executed once for all equal subscriptions of an account."
     )
+    compiled_completion: bool = Field(
+        True, description="Whether fields that show a stored value are completed by compiled functions."
+    )
+    exact_columns: bool = Field(
+        True, description="Whether a page of the queue is read in one statement, of the columns it shows."
+    )
     stranger_limit: str = Field(
         "20/minute;200/hour",
         description="How many links to sign in one network address may ask for, and how many refused "

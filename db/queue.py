@@ -1,0 +1,119 @@
+"""A page of the queue in one statement: the columns that are asked for, and no others.
+
+A column is named by its path: ("intent",) is the handoff's, ("session", "owner", "name") the name of its
+session's owner. What a path goes through is joined by its foreign key.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Table,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from db.handoffs import QUEUE_ORDERS, QueueFilter, QueueOrder, queue_conditions
+from db.models import handoffs, session_branches, sessions, teams, users
+from db.pages import Page, SortKey
+from db.prepared import Prepared, Rows
+from db.session import Database
+from db.types import Named, Ranked
+
+Path = tuple[str, ...]
+_REMEMBERED = 512  #: statements
+
+#: What a step of a path refers to, and by which column.
+_REFERENCES: dict[tuple[str, str], tuple[Table, str]] = {
+    ("handoffs", "session"): (sessions, "session_id"),
+    ("handoffs", "handed_off_by"): (users, "handed_off_by_id"),
+    ("handoffs", "claimed_by"): (users, "claimed_by_id"),
+    ("handoffs", "source_branch"): (session_branches, "source_branch_id"),
+    ("sessions", "owner"): (users, "owner_id"),
+    ("sessions", "team"): (teams, "team_id"),
+    ("sessions", "active_branch"): (session_branches, "active_branch_id"),
+    ("sessions", "escalated_to"): (users, "escalated_to_id"),
+    ("session_branches", "parent_branch"): (session_branches, "parent_branch_id"),
+}
+
+
+async def read(
+    database: Database,
+    account_id: UUID,
+    paths: tuple[Path, ...],
+    wanted: QueueFilter,
+    order: QueueOrder,
+    page: Page,
+) -> Rows:
+    """Return up to `page.limit` rows as `db.handoffs.queue` does, in each the values of the paths.
+
+    Members of closed sets come as they are stored: by their word, or by their rank.
+    """
+    given = {name: value for name, value in asdict(wanted).items() if value is not None}
+    after = {_after(index): value for index, value in enumerate(page.after or ())}
+    statement = _statement(paths, tuple(given), order, page.limit, is_first=page.after is None)
+    return await database.glance(account_id, statement, {"account_id": account_id, **given, **after})
+
+
+@lru_cache(_REMEMBERED)
+def _statement(
+    paths: tuple[Path, ...], given: tuple[str, ...], order: QueueOrder, limit: int, *, is_first: bool
+) -> Prepared:
+    joins = _Joins()
+    columns = [_plain(joins.column(path)) for path in paths]
+    key = QUEUE_ORDERS[order]
+    conditions = [handoffs.c.account_id == bindparam("account_id")]
+    conditions += queue_conditions({name: bindparam(name) for name in given})
+    if not is_first:
+        conditions.append(key.is_after(tuple(_key_values(key))))
+    statement = select(*columns).select_from(joins.source).where(*conditions)
+    # The number as a literal: PostgreSQL plans a page of unknown length as a tenth of the table.
+    return Prepared(statement.order_by(*key.order()).limit(literal_column(str(limit), Integer)))
+
+
+class _Joins:
+    """The handoffs, and beside them what paths go through."""
+
+    def __init__(self) -> None:
+        self.source: FromClause = handoffs
+        self._joined: dict[Path, tuple[str, FromClause]] = {(): ("handoffs", handoffs)}
+
+    def column(self, path: Path) -> ColumnElement[Any]:
+        """Return the column at the end of a path."""
+        return self._at(path[:-1])[1].c[path[-1]]
+
+    def _at(self, way: Path) -> tuple[str, FromClause]:
+        if way not in self._joined:
+            name, origin = self._at(way[:-1])
+            table, column = _REFERENCES[name, way[-1]]
+            target = table.alias()
+            same = and_(target.c.account_id == origin.c.account_id, target.c.id == origin.c[column])
+            self.source = self.source.outerjoin(target, same)
+            self._joined[way] = (table.name, target)
+        return self._joined[way]
+
+
+def _key_values(key: SortKey) -> Iterator[BindParameter[Any]]:
+    for index, column in enumerate(key.columns):
+        yield bindparam(_after(index), type_=column.type)
+
+
+def _after(index: int) -> str:
+    return f"after_{index}"
+
+
+def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of a closed set as it is stored."""
+    if isinstance(column.type, Named | Ranked):
+        return type_coerce(column, column.type.impl_instance)
+    return column
