@@ -6,7 +6,8 @@ are compiled once and go to the driver as text; what comes back is as the driver
 as every other statement does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from functools import cached_property
 from typing import Any, cast
 from uuid import UUID
@@ -14,7 +15,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.types import Named, Ranked
 
 Rows = Sequence[Any]  #: each a sequence of the columns' values
 Store = Callable[[Any], Any]  #: makes of a value what the driver is given
@@ -22,24 +26,41 @@ _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's ow
 
 
 class Prepared:
-    """A statement that reads. It names its values with `bindparam`, and has none that expands."""
+    """A statement that reads. It names its values with `bindparam`.
 
-    def __init__(self, statement: Select[Any]) -> None:
+    A statement that passes a list names it in PostgreSQL's way (`= ANY`), and has a twin for SQLite.
+    """
+
+    def __init__(self, statement: Select[Any], *, on_sqlite: Select[Any] | None = None) -> None:
         self._statement = statement
+        self._on_sqlite = statement if on_sqlite is None else on_sqlite
 
     async def fetch(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Rows:
         """Run it as every other statement is run."""
-        rows: Rows = (await connection.execute(self._statement, dict(values))).all()
+        rows: Rows = (await connection.execute(self._on_sqlite, dict(values))).all()
         return rows
 
     async def fetch_natively(self, connection: "BoundConnection", values: Mapping[str, Any]) -> Rows:
-        """Run it past SQLAlchemy: the values of the rows come as the driver makes them."""
+        """Run it past SQLAlchemy. Words and ranks become members of their sets; all else is the driver's."""
         query, parameters, constants = self._native
         given = {**constants, **values}
-        return await connection.fetch(query, *[store(given[name]) for name, store in parameters])
+        rows = await connection.fetch(query, *[store(given[name]) for name, store in parameters])
+        return [self._typed(row) for row in rows] if self._members else rows
+
+    def _typed(self, row: Iterable[Any]) -> list[Any]:
+        values = list(row)
+        for place, members in self._members:
+            if values[place] is not None:
+                values[place] = members(values[place])
+        return values
 
     @cached_property
-    def _native(self) -> "tuple[str, list[tuple[str, Store]], Mapping[str, Any]]":
+    def _members(self) -> list[tuple[int, type[Enum]]]:
+        kinds = enumerate(column.type for column in self._statement.selected_columns)
+        return [(place, kind.members) for place, kind in kinds if isinstance(kind, Named | Ranked)]
+
+    @cached_property
+    def _native(self) -> tuple[str, list[tuple[str, Store]], Mapping[str, Any]]:
         compiled = self._statement.compile(dialect=_DIALECT)
         stores = compiled._bind_processors
         parameters = [(name, stores.get(name, _as_it_is)) for name in compiled.positiontup or ()]
@@ -72,13 +93,20 @@ class BoundConnection(asyncpg.Connection):
 async def glance(
     engine: AsyncEngine, statement: Prepared, values: Mapping[str, Any], account_id: UUID | None
 ) -> Rows:
-    """Run a statement on PostgreSQL in a transaction of its own, under an account or, with None, without."""
+    """Run a statement on PostgreSQL in a transaction of its own, under an account or, with None, without.
+
+    Raises:
+        DBAPIError: as for any other statement. The connection is given up.
+    """
     pooled = await engine.raw_connection()
     try:
         connection = cast("BoundConnection", pooled.driver_connection)
         if account_id is not None:
             await connection.bind(account_id)
         return await statement.fetch_natively(connection, values)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        pooled.invalidate()
+        raise DBAPIError(None, None, error, hide_parameters=True) from error
     except BaseException:
         pooled.invalidate()
         raise

@@ -3,12 +3,27 @@
 Everything else in db/ takes the transaction of one account.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
@@ -24,8 +39,9 @@ from db.models import (
     nodes,
     users,
 )
+from db.prepared import Prepared
 from db.presence import STALE_AFTER
-from db.session import SystemTransaction, columns_of
+from db.session import Database, SystemTransaction, columns_of
 from db.users import UserRow
 
 
@@ -37,10 +53,27 @@ class Leased:
     id: UUID
 
 
-async def find_users(tx: SystemTransaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A user, and the number of the last event of their account at the same moment."""
+
+    user: UserRow
+    event_sequence: int
+
+
+_KNOWN = select(*columns_of(UserRow, users), account_counters.c.event_sequence).join_from(
+    users, account_counters, users.c.account_id == account_counters.c.account_id
+)
+_KNOWN_BY_IDS = Prepared(
+    _KNOWN.where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))),
+    on_sqlite=_KNOWN.where(users.c.id.in_(bindparam("ids", expanding=True))),
+)
+
+
+async def find_users(database: Database, user_ids: Collection[UUID]) -> dict[UUID, Known]:
     """Return users of any account by id: the token names the user, the row names the account."""
-    statement = select(*columns_of(UserRow, users)).where(users.c.id.in_(set(user_ids)))
-    return {row.id: row for row in await tx.fetch_all(statement, UserRow)}
+    rows = await database.system_glance(_KNOWN_BY_IDS, {"ids": list(user_ids)})
+    return {row[0]: Known(UserRow(*row[:-1]), row[-1]) for row in rows}
 
 
 async def find_user_by_email(tx: SystemTransaction, email: str) -> UserRow | None:

@@ -32,6 +32,8 @@ class Caller:
     user: UserRow
     expires_at: datetime | None = None  #: when the token ends; None: an API key, which has no end
     key: ApiKeyRow | None = None  #: None: signed in with a token
+    #: The number of the account's last event when the user was read; None: it was not read with them.
+    event_sequence: int | None = None
 
     @property
     def is_ingest_only(self) -> bool:
@@ -39,7 +41,7 @@ class Caller:
         return self.key is not None and self.key.scope == ApiKeyScope.INGEST
 
 
-def caller_of_proof(user: UserRow | None, proof: Proof) -> Caller:
+def caller_of_proof(user: UserRow | None, proof: Proof, *, event_sequence: int | None = None) -> Caller:
     """Return who asks with a signed token, given the user whom it names; None where there is none such.
 
     Raises:
@@ -50,7 +52,7 @@ def caller_of_proof(user: UserRow | None, proof: Proof) -> Caller:
     ended_at = user.tokens_not_before
     if ended_at is not None and (proof.issued_at is None or proof.issued_at < ended_at):
         raise Unauthenticated("You were signed out. Sign in again.")
-    return Caller(user=user, expires_at=proof.expires_at)
+    return Caller(user=user, expires_at=proof.expires_at, event_sequence=event_sequence)
 
 
 async def caller_of_key(tx: SystemTransaction, token: str) -> Caller:

@@ -13,13 +13,14 @@ import schema.enums  # noqa: F401 (describes the enums before the types use them
 from schema.documents import Documents
 from schema.errors import PublicErrors
 from schema.mutations import Mutation
+from schema.plans import PlannedSchema
 from schema.queries import Query
 from schema.scalars import Duration
 from schema.streams import SharingExecutor
 from schema.subscriptions import Subscription
 
 
-class _Schema(strawberry.Schema):
+class _Schema(PlannedSchema):
     """Strawberry's schema, without its log line and traceback for each mistake of a client."""
 
     def process_errors(
@@ -30,7 +31,7 @@ class _Schema(strawberry.Schema):
 
 def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
     """Make the schema. `allowed`: the only documents that it answers, by hash; None for any."""
-    return _Schema(
+    schema = _Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -38,6 +39,8 @@ def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
         execution_context_class=SharingExecutor,
         config=StrawberryConfig(scalar_map={timedelta: Duration}),
     )
+    schema.allowed = None if allowed is None else frozenset(allowed.values())
+    return schema
 
 
 def print_schema() -> str:

@@ -66,6 +66,7 @@ class Services:
     streams: "Streams | None" = None  #: shares the execution of events; None: each subscriber executes them
     completions: "Completions | None" = None  #: completes plain fields; None: graphql-core does
     selections: "Selections | None" = None  #: completes pages of the queue from rows; None: from objects
+    has_plans: bool = False  #: whether documents that were read before are executed at once
     psa: Gateway | None = None  #: None: there is no key to encrypt credentials with
     documents: Mapping[str, str] | None = None  #: the only ones that are answered, by hash; None for any
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from schema.limits import Limits, Measure, check
 #: Documents that are remembered. Beyond that, those asked least lately are read anew.
 _REMEMBERED = 512
 _MOST_ERRORS = 5
+_MOST_LENGTHS = 100  #: of one document, that are remembered
 LIMITS = Limits()
 
 
@@ -36,8 +37,22 @@ class Document:
 
     node: DocumentNode
     errors: list[GraphQLError]  #: what is wrong with it, whatever its variables are
-    depends_on_variables: bool  #: whether its cost must be measured for each set of variables
+    lengths: tuple[str, ...]  #: the variables that decide about the lengths of its lists
     has_choice: bool  #: whether it holds several operations, of which one must be named
+    #: What is wrong with it for lengths that were asked for before.
+    _measured: dict[tuple[int, ...], list[GraphQLError]] = field(default_factory=dict)
+
+    def errors_for(self, schema: GraphQLSchema, variables: Mapping[str, Any] | None) -> list[GraphQLError]:
+        """Return what is wrong with it for these variables."""
+        if self.errors or not self.lengths:
+            return self.errors
+        measure = Measure(schema, self.node, variables or {})
+        lengths = tuple(measure.length_of(name) for name in self.lengths)
+        if lengths not in self._measured:
+            if len(self._measured) >= _MOST_LENGTHS:
+                self._measured.clear()
+            self._measured[lengths] = check(measure.worst(), LIMITS)
+        return self._measured[lengths]
 
 
 class Documents(SchemaExtension):
@@ -74,10 +89,8 @@ class Documents(SchemaExtension):
             yield
             return
         schema: GraphQLSchema = context.schema._schema
-        document = _read(schema, context.query or "")
-        errors = document.errors
-        if not errors and document.depends_on_variables:
-            errors = check(Measure(schema, document.node, context.variables or {}).worst(), LIMITS)
+        document = read(schema, context.query or "")
+        errors = document.errors_for(schema, context.variables)
         if document.has_choice and context._provided_operation_name is None:
             # Strawberry would execute the first (0.341.2); GraphQL section 6.1, GetOperation, forbids it.
             errors = [*errors, GraphQLError("The document has several operations. Name one: operationName.")]
@@ -145,16 +158,21 @@ def _parse(query: str) -> DocumentNode:
 
 
 @lru_cache(_REMEMBERED)
-def _read(schema: GraphQLSchema, query: str) -> Document:
-    """Measure before validating: validation visits fragments as often as they are spread."""
+def read(schema: GraphQLSchema, query: str) -> Document:
+    """Read a document, or find what was read.
+
+    Raises:
+        GraphQLError, RecursionError: it cannot be parsed.
+    """
+    # Measured before it is validated: validation visits fragments as often as they are spread.
     node = _parse(query)
     measure = Measure(schema, node, {})
     usage = measure.worst()
-    if measure.depends_on_variables:
+    if measure.lengths:
         usage = replace(usage, cost=0)  # measured again for each set of variables
     errors = check(usage, LIMITS)
     if not errors:
         found = validate(schema, node, specified_rules, max_errors=_MOST_ERRORS, hide_suggestions=True)
         errors = [_of_client(error) for error in found]
     operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
-    return Document(node, errors, measure.depends_on_variables, len(operations) > 1)
+    return Document(node, errors, tuple(measure.lengths), len(operations) > 1)

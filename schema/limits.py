@@ -111,8 +111,8 @@ class Measure:
         }
         self._defaults = _default_numbers(self._operations)
         self._measured: dict[str, Usage] = {}
-        #: Whether a variable decided about a list's length, so that the result holds for its value only.
-        self.depends_on_variables = False
+        #: The variables that decided about a list's length, so that the result holds for their values only.
+        self.lengths: set[str] = set()
 
     def worst(self) -> Usage:
         """Return the most that any operation or fragment of the document asks, for each limit by itself.
@@ -125,6 +125,10 @@ class Measure:
         except RecursionError:  # the parser bounds how selections nest, but not how fragments do
             return Usage(depth=_FATHOMLESS)
         return Usage(**{name: max((getattr(usage, name) for usage in usages), default=0) for name in _NAMES})
+
+    def length_of(self, name: str) -> int:
+        """Return how many items the value of a variable asks for."""
+        return _length_of(self._variables.get(name, self._defaults.get(name)))
 
     def _operation(self, node: OperationDefinitionNode) -> Usage:
         root = self._schema.get_root_type(node.operation)
@@ -192,10 +196,9 @@ class Measure:
             if isinstance(argument.value, IntValueNode):
                 return _length_of(_number(argument.value))
             if isinstance(argument.value, VariableNode):
-                self.depends_on_variables = True
                 name = argument.value.name.value
-                value = self._variables.get(name, self._defaults.get(name))
-                return _length_of(value)
+                self.lengths.add(name)
+                return self.length_of(name)
         return _DEFAULT_PAGE
 
 

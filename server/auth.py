@@ -6,13 +6,14 @@ hk_…              an API key
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import jwt
-from strawberry.dataloader import DataLoader
 
 from db import system
 from db.session import Database
+from db.system import Known
 from db.users import UserRow
 from resolvers.api_keys import PREFIX
 from resolvers.errors import Unauthenticated
@@ -20,6 +21,7 @@ from resolvers.identity import Caller, Proof, caller_of_key, caller_of_proof
 from server.claims import proof_of, refusing
 from server.jwks import ProviderTokens
 from server.key_uses import KeyUses
+from server.next_run import NextRun
 
 #: RFC 7518 section 3.2. One algorithm only: a token must not choose how it is checked.
 _ALGORITHM = "HS256"
@@ -27,7 +29,7 @@ _AUDIENCE = "handoff"
 _REQUIRED = ["exp", "sub", "aud"]
 #: Longer ones are not looked at: checking one would cost more than it is worth.
 _LONGEST_TOKEN = 16 * 1024
-_MOST_AT_ONCE = 1000
+_MOST_REMEMBERED = 4096
 
 
 class Tokens:
@@ -35,6 +37,7 @@ class Tokens:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
+        self._read: dict[str, Proof] = {}  # its signature need not be checked again
 
     def sign(self, user_id: UUID, *, valid_for: timedelta) -> str:
         """Return a token that names the user."""
@@ -61,7 +64,15 @@ class Tokens:
             proof = proof_of(claims, email=None)
             if proof.user_id is None:
                 raise jwt.InvalidTokenError
-            return proof
+        if len(self._read) >= _MOST_REMEMBERED:
+            self._read.clear()
+        self._read[token] = proof
+        return proof
+
+    def known(self, token: str) -> Proof | None:
+        """Return what a token proves that was read before; None for one that was not, or has ended."""
+        proof = self._read.get(token)
+        return None if proof is None or proof.expires_at <= datetime.now(UTC) else proof
 
 
 class Identify:
@@ -74,9 +85,7 @@ class Identify:
         self._tokens = tokens
         self._provider = provider
         self._key_uses = key_uses
-        self._users: DataLoader[UUID, UserRow | None] = DataLoader(
-            load_fn=self._find_users, cache=False, max_batch_size=_MOST_AT_ONCE
-        )
+        self._users: NextRun[UUID, Known] = NextRun(partial(system.find_users, database))
 
     async def __call__(self, token: str | None) -> Caller:
         """Return whom the token names.
@@ -89,22 +98,22 @@ class Identify:
         if token.startswith(PREFIX):
             return await self._by_key(token)
         proof = await self._prove(token)
-        return caller_of_proof(await self._named_by(proof), proof)
+        # When an event wakes a thousand sockets, one statement asks for all.
+        known = None if proof.user_id is None else await self._users.load(proof.user_id)
+        if known is not None:
+            return caller_of_proof(known.user, proof, event_sequence=known.event_sequence)
+        return caller_of_proof(await self._by_address(proof), proof)
 
-    async def _named_by(self, proof: Proof) -> UserRow | None:
-        """Find the user of a token. When an event wakes a thousand sockets, one statement asks for all."""
-        user = None if proof.user_id is None else await self._users.load(proof.user_id)
-        if user is not None or proof.email is None:
-            return user
+    async def _by_address(self, proof: Proof) -> UserRow | None:
+        if proof.email is None:
+            return None
         async with self._database.system_reading() as tx:
             return await system.find_user_by_email(tx, proof.email)
 
-    async def _find_users(self, user_ids: list[UUID]) -> list[UserRow | None]:
-        async with self._database.system_reading() as tx:
-            found = await system.find_users(tx, user_ids)
-        return [found.get(user_id) for user_id in user_ids]
-
     async def _prove(self, token: str) -> Proof:
+        known = self._tokens.known(token)
+        if known is not None:
+            return known
         with refusing():
             if len(token) > _LONGEST_TOKEN:
                 raise jwt.InvalidTokenError

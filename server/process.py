@@ -227,6 +227,7 @@ class Node:
             streams=Streams() if settings.shared_streams else None,
             completions=Completions() if settings.compiled_completion else None,
             selections=Selections() if settings.exact_columns else None,
+            has_plans=settings.plans,
             psa=make_gateway(settings),
             documents=_read_documents(settings),
             push_grace=settings.grace,

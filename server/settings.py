@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     compiled_completion: bool = Field(
         True, description="Whether fields that show a stored value are completed by compiled functions."
     )
+    plans: bool = Field(
+        True, description="Whether a document that was read before is executed without Strawberry's frame."
+    )
     exact_columns: bool = Field(
         True, description="Whether a page of the queue is read in one statement, of the columns it shows."
     )

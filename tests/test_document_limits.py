@@ -263,7 +263,7 @@ def test_what_dashboards_and_these_tests_ask_passes() -> None:
         for field in root_fields(operation)
     ]
 
-    refused = {document: documents._read(SCHEMA, document).errors for document in asked}
+    refused = {document: documents.read(SCHEMA, document).errors for document in asked}
 
     assert {document: errors for document, errors in refused.items() if errors} == {}
 
@@ -273,18 +273,18 @@ def test_what_is_remembered_is_bounded() -> None:
         documents._parse(f"{{ a{number} }}")
 
     assert documents._parse.cache_info().currsize == documents._REMEMBERED
-    assert documents._read.cache_info().maxsize == documents._REMEMBERED
+    assert documents.read.cache_info().maxsize == documents._REMEMBERED
 
 
 async def test_a_document_that_is_asked_again_is_not_read_again(api: Api) -> None:
     document = "query ($id: ID!) { session(id: $id) { id } once: me { name } }"
     await api.ask(api.cast.alice, document, id="a")
-    before = documents._parse.cache_info().misses, documents._read.cache_info().misses
+    before = documents._parse.cache_info().misses, documents.read.cache_info().misses
 
     for id_ in ("b", "c"):
         await api.ask(api.cast.alice, document, id=id_)
 
-    assert (documents._parse.cache_info().misses, documents._read.cache_info().misses) == before
+    assert (documents._parse.cache_info().misses, documents.read.cache_info().misses) == before
 
 
 async def test_of_many_mistakes_a_few_are_told_without_suggestions(api: Api) -> None:
