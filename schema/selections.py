@@ -171,6 +171,7 @@ class _Writer:
     def selection(self, nodes: Sequence[FieldNode]) -> Selection | None:
         """Write the function of the fields that ask for the page."""
         try:
+            self._place(("id",))  # even where no column is shown, rows are counted
             body = self._connection(nodes)
         except _NotPlainError:
             return None

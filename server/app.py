@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from schema.build import build_schema
 from server import health
+from server.answers import Answers
 from server.endpoint import EXPLORER, Endpoint
 from server.link_pages import LinkPages
 from server.login_pages import LoginPages
@@ -41,6 +42,7 @@ def make_app(node: Node) -> Starlette:
         allowed_origins=settings.allowed_origins,
         ending=node.ending,
         most_sockets=settings.sockets_per_user,
+        answers=Answers() if settings.reused_answers else None,
     )
 
     @asynccontextmanager

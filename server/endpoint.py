@@ -29,7 +29,9 @@ from strawberry.types.unset import UNSET, UnsetType
 from resolvers.errors import RateLimited, Unauthenticated
 from schema.context import Context, Services
 from schema.documents import find_document, is_subscription, mutations_in
+from schema.evented import is_evented
 from schema.guard import note
+from server.answers import Answers
 from server.auth import bearer
 from server.events import EventStream
 from server.http_rules import BoundedRequest, check_request, label, refuse
@@ -74,6 +76,7 @@ class Endpoint(GraphQL[Context, None]):
         allowed_origins: list[str],
         ending: asyncio.Event,
         most_sockets: int,
+        answers: Answers | None,
     ) -> None:
         """Make the view.
 
@@ -84,6 +87,7 @@ class Endpoint(GraphQL[Context, None]):
             allowed_origins: Other origins whose pages may open a socket.
             ending: Set when the server begins to stop.
             most_sockets: How many one user may hold open on this node.
+            answers: Where answers are kept that may be sent again; None: each is made anew.
         """
         super().__init__(
             schema,
@@ -93,7 +97,9 @@ class Endpoint(GraphQL[Context, None]):
             max_subscriptions_per_connection=None,  # counted by the handler
             allowed_origins=allowed_origins,
         )
+        self._core = schema._schema
         self._services = services
+        self._answers = answers
         self._is_open = is_open
         self._ending = ending
         self._most_sockets = most_sockets
@@ -106,18 +112,38 @@ class Endpoint(GraphQL[Context, None]):
             return
         request = BoundedRequest(scope, receive)
         request.state.is_request_error, request.state.retry_after = False, 0
+        request.state.asked, request.state.has_errors = None, False
         try:
             check_request(request)
-            response = await self.run(request)
+            response = await self._respond(request)
         except HTTPException as error:
-            response = refuse(error)
+            response = label(request, refuse(error), is_request_error=False)
         except ClientDisconnect:
             return
         except Exception:  # the database is away before the operation has begun: no result could say it
             log.exception("request not answered")
-            response = refuse(HTTPException(500, "Something went wrong on the server. It was logged."))
-        response = label(request, response, is_request_error=request.state.is_request_error)
+            fault = HTTPException(500, "Something went wrong on the server. It was logged.")
+            response = label(request, refuse(fault), is_request_error=False)
         await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        """Answer a request, with an answer that was made before where that is exact."""
+        context = await self.get_context(request, Response())
+
+        async def make() -> tuple[Response, bool]:
+            made = await self.run(request, context)
+            answer = label(request, made, is_request_error=request.state.is_request_error)
+            return answer, request.state.asked is not None and not request.state.has_errors
+
+        if self._answers is None or request.method != "POST":
+            return (await make())[0]
+        body = await request.body()
+        if self._answers.is_evented(body):
+            return await self._answers.answer(context, body, request.headers.get("accept", ""), make)
+        response, may_be_kept = await make()
+        if may_be_kept and is_evented(self._core, *request.state.asked):
+            self._answers.note_evented(body)
+        return response
 
     async def render_graphql_ide(self, request: Request) -> Response:
         """Answer the explorer's page, which loads nothing from elsewhere."""
@@ -159,6 +185,8 @@ class Endpoint(GraphQL[Context, None]):
         )
         if isinstance(result, SubscriptionExecutionResult):
             request.state.results = result
+        elif isinstance(request_data, GraphQLRequestData) and request_data.protocol == "http":
+            request.state.asked = request_data.query, request_data.operation_name
         return result
 
     async def create_streaming_response(
@@ -182,6 +210,7 @@ class Endpoint(GraphQL[Context, None]):
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """Make the body of an answer. A request that was never executed has no `data`."""
         body = await super().process_result(request, result)
+        request.state.has_errors = bool(result.errors)
         if result.data is None and not any(error.path for error in result.errors or ()):
             request.state.is_request_error = True
             del body["data"]

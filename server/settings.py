@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     plans: bool = Field(
         True, description="Whether a document that was read before is executed without Strawberry's frame."
     )
+    reused_answers: bool = Field(
+        True, description="Whether an answer is sent again as long as its account has no further event."
+    )
     exact_columns: bool = Field(
         True, description="Whether a page of the queue is read in one statement, of the columns it shows."
     )
