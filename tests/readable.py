@@ -65,13 +65,7 @@ class Readable:
         kind = graphql.get_named_type(argument.type)
         if kind.name == "ID":
             return f'"{uuid4() if self.dice.random() < 0.1 else given[name]}"'
-        if name == "first":
-            return self.dice.choice(["1", "3", "$few"])
-        if isinstance(kind, GraphQLEnumType):
-            return self.dice.choice(list(kind.values))
-        if isinstance(kind, GraphQLInputObjectType):
-            return self.dice.choice(["{}", "{ intent: ESCALATE }", '{ problemDomain: "network" }'])
-        return "null"
+        return self.dice.choice(_values(name, kind))
 
     def _selection(self, kind: graphql.GraphQLOutputType, depth: int) -> str:
         shown = graphql.get_named_type(kind)
@@ -106,3 +100,13 @@ class Readable:
             self._fragments.append(f"fragment {name} on {kind.name} {body}")
             return f"{{ ...{name} }}"
         return body
+
+
+def _values(name: str, kind: graphql.GraphQLNamedType) -> list[str]:
+    if name == "first":
+        return ["1", "3", "$few"]
+    if isinstance(kind, GraphQLEnumType):
+        return list(kind.values)
+    if isinstance(kind, GraphQLInputObjectType):
+        return ["{}", "{ intent: ESCALATE }", '{ problemDomain: "network" }']
+    return ["null"]
