@@ -88,6 +88,7 @@ class FoundApiKey:
 
     key: ApiKeyRow
     secret_hash: str
+    event_sequence: int  #: the number of the last event of their account at the same moment
     user: UserRow
 
 
@@ -96,15 +97,16 @@ async def find_api_key(tx: SystemTransaction, key_id: UUID) -> FoundApiKey | Non
     of_key, of_user = columns_of(ApiKeyRow, api_keys), columns_of(UserRow, users)
     is_owner = and_(users.c.account_id == api_keys.c.account_id, users.c.id == api_keys.c.user_id)
     statement = (
-        select(*of_key, api_keys.c.secret_hash, *of_user)
+        select(*of_key, api_keys.c.secret_hash, account_counters.c.event_sequence, *of_user)
         .join_from(api_keys, users, is_owner)
+        .join(account_counters, account_counters.c.account_id == api_keys.c.account_id)
         .where(api_keys.c.id == key_id)
     )
     row = (await tx.connection.execute(statement)).first()
     if row is None:
         return None
     length = len(of_key)
-    return FoundApiKey(ApiKeyRow(*row[:length]), row[length], UserRow(*row[length + 1 :]))
+    return FoundApiKey(ApiKeyRow(*row[:length]), row[length], row[length + 1], UserRow(*row[length + 2 :]))
 
 
 async def note_key_uses(tx: SystemTransaction, used_at: dict[UUID, datetime], *, every: timedelta) -> None:

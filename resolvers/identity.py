@@ -67,7 +67,7 @@ async def caller_of_key(tx: SystemTransaction, token: str) -> Caller:
         raise Unauthenticated("This API key is not valid. Get a new one.")
     if found.key.revoked_at is not None:
         raise Unauthenticated("This API key was revoked. Get a new one.")
-    return Caller(user=_allowed(found.user), key=found.key)
+    return Caller(user=_allowed(found.user), key=found.key, event_sequence=found.event_sequence)
 
 
 def require_full(caller: Caller) -> None:
