@@ -15,7 +15,7 @@ from db.events import Event, EventRow
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.feed import Feed, Heard, Subscriber
-from tests.sockets import PATIENCE
+from tests.patience import PATIENCE
 
 NEVER = 3600.0  #: seconds between two comparisons, where a test is to do without them
 

@@ -23,7 +23,8 @@ from server.process import Node
 from server.serving import Server
 from tests.cast import Cast
 from tests.client import Api, make_settings
-from tests.sockets import PATIENCE, Socket, eventually, open_socket
+from tests.patience import PATIENCE
+from tests.sockets import Socket, eventually, open_socket
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from server import process
 from server.settings import Settings
 from server.worker import do_due
 from tests.client import Answer, Api
+from tests.patience import PATIENCE
 from tests.servers.smtp import SmtpServer
 
 SET_POLICY = """
@@ -56,9 +57,9 @@ class _Links:
 MAIL = MailSettings(sender="Handoff <handoff@msp.example>", links=_Links(), redact=redact)
 
 
-def make_outbox(database: Database, smtp: SmtpServer, *, mailers: int = 2, timeout: float = 5) -> Outbox:
+def make_outbox(database: Database, smtp: SmtpServer, *, mailers: int = 2) -> Outbox:
     """Make an outbox that hands mails in at the test's mail server."""
-    return outbox_for(database, f"smtp+plain://{smtp.host}:{smtp.port}?timeout={timeout}", mailers=mailers)
+    return outbox_for(database, f"smtp+plain://{smtp.host}:{smtp.port}?timeout={PATIENCE}", mailers=mailers)
 
 
 def outbox_for(database: Database, url: str, *, mailers: int = 2) -> Outbox:

@@ -11,7 +11,7 @@ from notify.mail_server import MailServer
 from notify.outbox import Outbox
 from notify.smtp import Mailer, PermanentFault, Reply, TemporaryFault
 from tests.mailing import MAIL
-from tests.sockets import PATIENCE
+from tests.patience import PATIENCE
 from tests.workers import delivery_named
 
 FAULTS = {"later": TemporaryFault, "refused": PermanentFault}

@@ -11,8 +11,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
+from tests.patience import PATIENCE
+
 PROTOCOL = "graphql-transport-ws"
-PATIENCE = 15.0  #: seconds until a test gives up; a loaded machine is slow
 Message = dict[str, Any]
 
 ESCALATIONS = """
@@ -176,6 +177,8 @@ async def open_socket(
         origin=None if origin is None else Origin(origin),
         compression=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
+        close_timeout=PATIENCE,
         proxy=None,
     ) as connection:
         socket = Socket(connection, answers_pings=answers_pings)

@@ -12,6 +12,7 @@ import httpx
 from websockets.exceptions import WebSocketException
 
 from tests.client import CREATE
+from tests.patience import PATIENCE
 from tests.sockets import ESCALATIONS, Operation, SocketClosed, eventually, open_socket
 
 PAUSE = 0.05  #: seconds until a client that was refused asks again
@@ -29,7 +30,8 @@ class Escalator:
 
     async def run(self) -> None:
         """Escalate until cancelled. A request that fails is repeated, with the same idempotency key."""
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {self.token}"}, timeout=30) as http:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx.AsyncClient(headers=headers, timeout=PATIENCE) as http:
             nodes = cycle(f"http://{address}/graphql" for address in self.addresses)
             while True:
                 session_id = (await self._ask(http, nodes, START, {}))["session"]["id"]
@@ -91,7 +93,7 @@ class Dashboard:
                     await self._follow(await socket.subscribe(ESCALATIONS, after=self.cursor))
             await asyncio.sleep(PAUSE)
 
-    async def until_seen(self, count: int, *, within: float = 30.0) -> None:
+    async def until_seen(self, count: int, *, within: float = PATIENCE) -> None:
         """Wait until that many events have come."""
 
         async def are_seen() -> bool:

@@ -23,6 +23,7 @@ from tests.assessing import (
 )
 from tests.cast import Cast
 from tests.client import Api
+from tests.patience import PATIENCE
 from tests.servers.smtp import SmtpServer
 from tests.sockets import eventually
 
@@ -267,4 +268,4 @@ async def test_a_running_loop_is_woken_and_stops_when_it_is_told(assessed: Api) 
 
     await eventually(is_ready)
     loop.stop()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)

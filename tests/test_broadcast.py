@@ -21,12 +21,12 @@ from notify.broadcast.memory import MemoryBackend
 from notify.broadcast.postgres import PostgresBackend, asyncpg_dsn
 from notify.broadcast.redis import RedisBackend
 from notify.broadcast.wakeups import CHANNEL, Wakeups
+from tests.patience import PATIENCE
 from tests.servers.certificates import make_certificate
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import free_port
 from tests.servers.valkey import ValkeyServer
 
-PATIENCE = 30.0  # seconds until a test gives up; a loaded machine is slow
 QUICK = Timing(idle_seconds=0.4, connect_seconds=2.0, backoff_seconds=0.01, backoff_cap_seconds=0.1)
 UNASKED = Timing(idle_seconds=600.0, backoff_seconds=0.01, backoff_cap_seconds=0.1)
 STEADY = Timing(idle_seconds=PATIENCE, answer_seconds=PATIENCE, connect_seconds=PATIENCE)

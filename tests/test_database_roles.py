@@ -12,9 +12,9 @@ from db import migrate
 from db.session import Database, SystemTransaction
 from tests.cast import make_cast
 from tests.client import SECRET
+from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess
-from tests.sockets import PATIENCE
 
 PROTECTION = text(
     "SELECT count(*) FILTER (WHERE policyname = 'handoff_app'), "

@@ -151,7 +151,7 @@ async def test_a_hung_server_delays_neither_a_handoff_nor_a_claim(api: Api, smtp
     cast = api.cast
     smtp.misbehave(Trouble.HANG_AT_DATA)
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
-    sending = asyncio.create_task(make_outbox(cast.database, smtp, mailers=1, timeout=30).send_batch())
+    sending = asyncio.create_task(make_outbox(cast.database, smtp, mailers=1).send_batch())
     await smtp.trouble_met(1)
 
     second = await api.escalate(cast.alice, (await cast.start_session("Datastore full")).id)

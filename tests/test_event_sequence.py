@@ -18,6 +18,7 @@ from resolvers import handoffs
 from resolvers.errors import HandoffAlreadyClaimed
 from resolvers.handoffs import Created, NewHandoff
 from tests.cast import Cast
+from tests.patience import PATIENCE
 
 GRACE = timedelta(seconds=30)
 
@@ -130,7 +131,7 @@ async def test_a_writer_of_one_account_does_not_wait_for_one_of_another(cast: Ca
 
     async with cast.database.transaction(cast.account_id) as tx:
         await _escalate(tx, cast.alice, session.id)
-        async with asyncio.timeout(10), cast.database.transaction(cast.other_account_id) as other:
+        async with asyncio.timeout(PATIENCE), cast.database.transaction(cast.other_account_id) as other:
             await _escalate(other, cast.charlie, foreign.id)
 
         # The handoff, and that there is nobody to tell of it.

@@ -22,7 +22,8 @@ from tests.cast import Cast
 from tests.client import CREATE
 from tests.feeds import faults, said
 from tests.live import Live, running_server
-from tests.sockets import ESCALATIONS, PATIENCE, QUEUE_CHANGES, eventually
+from tests.patience import PATIENCE
+from tests.sockets import ESCALATIONS, QUEUE_CHANGES, eventually
 
 EVENTS = "text/event-stream"
 ME = "{ me { name } }"

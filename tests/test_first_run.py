@@ -21,6 +21,7 @@ from db.session import Database
 from db.users import UserRow
 from server.auth import Tokens
 from tests.client import CREATE
+from tests.patience import PATIENCE
 from tests.servers.processes import HandoffProcess, free_port
 from tests.sockets import ESCALATIONS, eventually, open_socket
 
@@ -79,13 +80,14 @@ class FirstRun:
             f"{self.address}/graphql",
             json={"query": document, "variables": variables},
             headers={"Authorization": f"Bearer {token}"},
+            timeout=PATIENCE,
         )
         assert response.json().keys() == {"data"}, response.text
         return response.json()["data"]
 
     def page(self, link: str) -> str:
         """Open a page as who is not signed in, and return it."""
-        response = httpx.get(link)
+        response = httpx.get(link, timeout=PATIENCE)
         assert response.status_code == 200
         return response.text
 
@@ -136,7 +138,8 @@ def test_the_welcome_says_what_to_open_how_to_sign_in_and_where_mails_land(first
 
 
 def test_the_page_that_the_welcome_names_can_be_opened_without_a_token(first_run: FirstRun) -> None:
-    page = httpx.get(f"{first_run.address}/", headers={"accept": "text/html"}, follow_redirects=True)
+    asked = {"accept": "text/html"}
+    page = httpx.get(f"{first_run.address}/", headers=asked, follow_redirects=True, timeout=PATIENCE)
 
     assert page.status_code == 200
     assert page.url.path == "/graphql"

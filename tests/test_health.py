@@ -10,6 +10,7 @@ from sqlalchemy import text
 from db import migrate
 from tests.cast import Cast
 from tests.client import Api, running_api
+from tests.patience import PATIENCE
 from tests.servers.processes import free_port
 from tests.servers.valkey import ValkeyServer
 
@@ -101,7 +102,7 @@ async def _hear_itself(api: Api) -> None:
     """Wait until an announcement has gone through the broadcaster and back."""
     wakeups, account_id = api.node.wakeups, api.cast.account_id
     wakeups.announce(account_id, 1)
-    async with asyncio.timeout(10), aclosing(wakeups.listen()) as heard:
+    async with asyncio.timeout(PATIENCE), aclosing(wakeups.listen()) as heard:
         async for wakeup in heard:
             if wakeup.account_id == account_id:
                 return

@@ -18,6 +18,7 @@ from resolvers.handoffs import Created, NewHandoff
 from tests.cast import Cast
 from tests.client import CREATE, Answer, Api
 from tests.mailing import set_preferences
+from tests.patience import PATIENCE
 
 REUSED = "idempotencyKey was used with another input in the last 24 hours. Use a new key."
 
@@ -248,7 +249,7 @@ async def _wait_until_somebody_waits(tx: Transaction) -> None:
         "SELECT true FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
         " WHERE NOT granted AND datname = current_database()"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await tx.fetch_value(waiting):
             pass
 

@@ -16,6 +16,7 @@ import pytest
 
 from notify.smtp import Mailer, MailServer, Reply
 from server.mail_sink import MailSink, file_mail
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 11, 21, 12, 15, 30, tzinfo=UTC)
 
@@ -107,7 +108,7 @@ def test_a_mail_that_cannot_be_filed_is_refused_for_now(sink: MailSink, folder: 
     folder.rmdir()
 
     with (
-        smtplib.SMTP("127.0.0.1", port, timeout=10) as client,
+        smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client,
         pytest.raises(smtplib.SMTPDataError) as caught,
     ):
         client.send_message(mail())
@@ -118,7 +119,7 @@ def test_a_mail_that_cannot_be_filed_is_refused_for_now(sink: MailSink, folder: 
 def test_no_address_is_logged(sink: MailSink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    with smtplib.SMTP("127.0.0.1", MailServer.from_url(sink.start()).port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", MailServer.from_url(sink.start()).port, timeout=PATIENCE) as client:
         client.send_message(mail())
 
     assert "bob@example.org" not in caplog.text
@@ -126,21 +127,21 @@ def test_no_address_is_logged(sink: MailSink, caplog: pytest.LogCaptureFixture) 
 
 def test_stopping_cuts_whoever_is_connected(sink: MailSink) -> None:
     port = MailServer.from_url(sink.start()).port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         assert client.recv(100).startswith(b"220 ")
 
         sink.stop()
 
         assert client.recv(100) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=10)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 def test_a_sink_can_be_started_again_and_stopped_twice(sink: MailSink) -> None:
     threads = threading.active_count()
     for _ in range(20):
         port = MailServer.from_url(sink.start()).port
-        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
         sink.stop()
     sink.stop()
 

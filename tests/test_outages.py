@@ -24,6 +24,7 @@ from tests.cast import Cast, make_cast
 from tests.client import CREATE, SECRET, Api
 from tests.feeds import rename_table
 from tests.mailing import make_outbox
+from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.smtp import SmtpServer
 from tests.servers.valkey import ValkeyServer
@@ -263,7 +264,7 @@ async def _escalate(address: str, cast: Cast, session_id: UUID) -> httpx.Respons
     body = {"query": CREATE, "variables": {"input": {"sessionId": str(session_id), "intent": "ESCALATE"}}}
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {_token(cast.alice)}"}) as http:
         with suppress(httpx.HTTPError):
-            return await http.post(f"http://{address}/graphql", json=body, timeout=30)
+            return await http.post(f"http://{address}/graphql", json=body, timeout=PATIENCE)
     return None
 
 

@@ -18,6 +18,7 @@ from schema.context import utc_now
 from tests.client import Api
 from tests.live import Live, running_server
 from tests.mailing import make_due, make_outbox
+from tests.patience import PATIENCE
 from tests.servers.processes import HandoffProcess
 from tests.servers.smtp import SmtpServer
 from tests.sockets import ESCALATIONS, Socket, eventually, open_socket
@@ -128,7 +129,7 @@ async def test_a_node_that_slept_until_it_was_forgotten_wakes_with_its_people(
 
         node.resume()
 
-        await until_online(api, bob, within=30)
+        await until_online(api, bob, within=2 * PATIENCE)
 
 
 @asynccontextmanager
@@ -172,7 +173,7 @@ async def is_online(api: Api, user: UserRow) -> bool:
     return bool((await api.ask(user, "{ me { online } }")).only()["online"])
 
 
-async def until_online(api: Api, user: UserRow, *, within: float = 15) -> None:
+async def until_online(api: Api, user: UserRow, *, within: float = PATIENCE) -> None:
     """Wait until a user is online."""
     await eventually(lambda: is_online(api, user), within=within)
 

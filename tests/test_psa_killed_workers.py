@@ -13,6 +13,7 @@ from db.enums import DeliveryStatus
 from db.models import handoffs
 from tests.cast import Cast
 from tests.client import SECRET
+from tests.patience import PATIENCE
 from tests.psa import PSAS, Desk, connected, marker, running_psa
 from tests.servers.processes import HandoffProcess
 from tests.servers.psa import PsaServer, hanging
@@ -53,7 +54,7 @@ def make_notes_process(database_url: str, server: PsaServer, smtp: SmtpServer) -
         "HANDOFF_SECRET": SECRET,
         "HANDOFF_DATABASE_URL": database_url,
         "HANDOFF_BROADCAST_URL": database_url,
-        "HANDOFF_SMTP_URL": f"smtp+plain://{smtp.host}:{smtp.port}?timeout=20",
+        "HANDOFF_SMTP_URL": f"smtp+plain://{smtp.host}:{smtp.port}?timeout={PATIENCE}",
         "HANDOFF_MAIL_FROM": "Handoff <handoff@msp.example>",
         "HANDOFF_ENCRYPTION_KEYS": KEY,
         "HANDOFF_PSA_ALLOWED_HOSTS": f'["{server.host}"]',

@@ -10,6 +10,7 @@ import redis.asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.postgres_programs import find_system
 from tests.servers.processes import HandoffProcess
@@ -67,7 +68,7 @@ def mail(*recipients: str) -> EmailMessage:
 
 async def send(server: SmtpServer, *recipients: str) -> None:
     await aiosmtplib.send(
-        mail(*recipients), hostname=server.host, port=server.port, start_tls=False, timeout=5
+        mail(*recipients), hostname=server.host, port=server.port, start_tls=False, timeout=PATIENCE
     )
 
 
@@ -105,7 +106,7 @@ async def test_a_frozen_server_answers_once_it_goes_on(postgres: PostgresServer)
 
     postgres.resume()
 
-    assert await asyncio.wait_for(answer, 10) == "awake"
+    assert await asyncio.wait_for(answer, PATIENCE) == "awake"
 
 
 def test_a_stopped_server_leaves_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,11 +137,11 @@ async def test_a_given_server_is_used_and_left_alone(
 async def test_what_is_published_reaches_the_subscriber(valkey: ValkeyServer) -> None:
     async with redis.asyncio.from_url(valkey.url) as client, client.pubsub() as subscription:
         await subscription.subscribe("handoffs")
-        await subscription.get_message(timeout=5)
+        await subscription.get_message(timeout=PATIENCE)
 
         await client.publish("handoffs", "parked")
 
-        message = await subscription.get_message(timeout=5)
+        message = await subscription.get_message(timeout=PATIENCE)
     assert message is not None
     assert (message["channel"], message["data"]) == (b"handoffs", b"parked")
 
@@ -292,7 +293,7 @@ async def test_a_mail_may_travel_in_implicit_tls() -> None:
 
 def test_a_process_is_ready_once_it_says_so() -> None:
     with HandoffProcess("--help", ready_line="Usage:") as process:
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE) == 0
 
     assert not process.folder.exists()
 

@@ -15,6 +15,7 @@ import pytest
 
 from notify.send_faults import Phase, fault_of
 from notify.smtp import Mailer, MailServer, PermanentFault, Reply, SendFault, TemporaryFault
+from tests.patience import PATIENCE
 from tests.servers.processes import free_port
 from tests.servers.smtp import SmtpServer, Trouble
 
@@ -30,7 +31,7 @@ def mail(to: str = BOB, sender: str = "handoff@example.org", body: str = "Help."
     return message
 
 
-def plain(port: int, timeout: float = 10) -> MailServer:
+def plain(port: int, timeout: float = PATIENCE) -> MailServer:
     return MailServer(host="127.0.0.1", port=port, tls="off", timeout_seconds=timeout)
 
 
@@ -345,7 +346,7 @@ async def test_a_hung_server_holds_nobody_longer_than_its_timeout(
     server: SmtpServer, trouble: Trouble, phase: str, in_doubt: bool
 ) -> None:
     server.misbehave(trouble)
-    async with mailing(plain(server.port, timeout=1)) as mailer, asyncio.timeout(10):
+    async with mailing(plain(server.port, timeout=1)) as mailer, asyncio.timeout(PATIENCE):
         fault = await fault_in(mailer)
     server.behave()
 
@@ -398,7 +399,7 @@ async def test_closing_waits_for_no_hung_server(monkeypatch: pytest.MonkeyPatch)
         mailer = Mailer(plain(talk.port))
         await mailer.send(mail())
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE / 2):
             await mailer.close()
 
     assert talk.said[-1] == "QUIT"
@@ -530,7 +531,7 @@ def secure() -> Iterator[SmtpServer]:
 
 
 def secured(server: SmtpServer, password: str) -> MailServer:
-    url = f"smtp://handoff:{password}@127.0.0.1:{server.port}?timeout=10&ca={server.ca_file}"
+    url = f"smtp://handoff:{password}@127.0.0.1:{server.port}?timeout={PATIENCE}&ca={server.ca_file}"
     return MailServer.from_url(url)
 
 
@@ -553,7 +554,7 @@ async def test_a_refused_login_burns_no_mail(secure: SmtpServer) -> None:
 
 
 async def test_a_certificate_nobody_vouches_for_stops_the_mail(secure: SmtpServer) -> None:
-    server = MailServer(host="127.0.0.1", port=secure.port, tls="starttls", timeout_seconds=10)
+    server = MailServer(host="127.0.0.1", port=secure.port, tls="starttls", timeout_seconds=PATIENCE)
 
     fault = await fault_in(Mailer(server))
 
@@ -564,7 +565,7 @@ async def test_a_certificate_nobody_vouches_for_stops_the_mail(secure: SmtpServe
 
 async def test_nothing_is_sent_in_the_clear_where_starttls_is_missing() -> None:
     async with conversation() as talk:
-        server = MailServer(host="127.0.0.1", port=talk.port, username="u", password="p", timeout_seconds=10)
+        server = MailServer(host="127.0.0.1", port=talk.port, username="u", password="p")
         fault = await fault_in(Mailer(server))
 
     assert isinstance(fault, TemporaryFault)
@@ -575,7 +576,7 @@ async def test_nothing_is_sent_in_the_clear_where_starttls_is_missing() -> None:
 async def test_nothing_is_sent_in_the_clear_where_starttls_is_refused() -> None:
     answers = {"ehlo": "250-here\r\n250 STARTTLS", "starttls": "454 not now"}
     async with conversation(**answers) as talk:
-        server = MailServer(host="127.0.0.1", port=talk.port, username="u", password="p", timeout_seconds=10)
+        server = MailServer(host="127.0.0.1", port=talk.port, username="u", password="p")
         mailer = Mailer(server)
         faults = [await fault_in(mailer), await fault_in(mailer)]
 
@@ -603,7 +604,7 @@ async def test_tls_from_the_first_byte() -> None:
 
 async def test_a_server_without_tls_where_tls_is_expected_is_tried_again(server: SmtpServer) -> None:
     fault = await fault_in(
-        Mailer(MailServer(host="127.0.0.1", port=server.port, tls="implicit", timeout_seconds=10))
+        Mailer(MailServer(host="127.0.0.1", port=server.port, tls="implicit", timeout_seconds=PATIENCE))
     )
 
     assert isinstance(fault, TemporaryFault)

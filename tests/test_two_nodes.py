@@ -20,10 +20,11 @@ from server.process import Node
 from tests.cast import Cast, make_cast
 from tests.client import SECRET, make_settings
 from tests.live import Live
+from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.valkey import ValkeyServer
-from tests.sockets import ESCALATIONS, PATIENCE, QUEUE_CHANGES
+from tests.sockets import ESCALATIONS, QUEUE_CHANGES
 
 
 @dataclass(frozen=True)

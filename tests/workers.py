@@ -15,6 +15,7 @@ from db.models import deliveries, delivery_attempts
 from db.session import Database
 from schema.context import utc_now
 from tests.client import SECRET
+from tests.patience import PATIENCE
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.smtp import ReceivedMail, SmtpServer
 from tests.sockets import eventually
@@ -35,7 +36,7 @@ def make_worker(
         "HANDOFF_SECRET": SECRET,
         "HANDOFF_DATABASE_URL": database_url,
         "HANDOFF_BROADCAST_URL": broadcast_url or database_url,
-        "HANDOFF_SMTP_URL": f"smtp+plain://{smtp.host}:{smtp.port}?timeout=20",
+        "HANDOFF_SMTP_URL": f"smtp+plain://{smtp.host}:{smtp.port}?timeout={PATIENCE}",
         "HANDOFF_MAIL_FROM": sender,
         "HANDOFF_MAIL_CONNECTIONS": str(connections),
     }
@@ -97,7 +98,7 @@ async def until_leased(database: Database, count: int) -> None:
     await eventually(are_leased)
 
 
-async def until_settled(database: Database, *, within: float = 30.0) -> None:
+async def until_settled(database: Database, *, within: float = PATIENCE) -> None:
     """Wait until no delivery of any account waits or is being sent."""
 
     async def are_settled() -> bool:

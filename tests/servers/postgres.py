@@ -15,12 +15,10 @@ from typing import Any, Self
 import asyncpg
 from sqlalchemy.engine import URL, make_url
 
+from tests.patience import PATIENCE
 from tests.servers import children
 from tests.servers.postgres_programs import find_system, unpack_wheel
 from tests.servers.processes import free_port
-
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
 
 SETTINGS = {
     "max_connections": "200",
@@ -86,7 +84,7 @@ class PostgresServer:
         if self._folder is None:
             self._make_data()
         self._process = self._spawn_server()
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
@@ -99,13 +97,13 @@ class PostgresServer:
         if self._process is not None:
             process, self._process = self._process, None
             self._wake(process)
-            children.end(process, signal.SIGINT, STOP_SECONDS)
+            children.end(process, signal.SIGINT, PATIENCE)
 
     def kill(self) -> None:
         """End the server and its backends by SIGKILL, as a power cut would; the data stay as they are."""
         process = self._running()
         self._process = None
-        children.kill_tree(process, STOP_SECONDS)
+        children.kill_tree(process, PATIENCE)
 
     def pause(self) -> None:
         """Freeze the server and its backends: connections stay open and nothing answers."""
@@ -157,7 +155,7 @@ class PostgresServer:
         dsn = self._address(database).set(drivername="postgresql")
 
         async def execute() -> None:
-            connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=10)
+            connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=PATIENCE)
             try:
                 await connection.execute(statement)
             finally:
@@ -188,7 +186,7 @@ class PostgresServer:
             "trust",
         ]
         command += ["-E", "UTF8", "--locale=C", "--no-sync"]
-        if self._spawn(command).wait(START_SECONDS) != 0:
+        if self._spawn(command).wait(PATIENCE) != 0:
             message = f"initdb failed:\n{self.log()}"
             raise RuntimeError(message)
 

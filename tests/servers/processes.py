@@ -1,6 +1,7 @@
 """Handoff itself as a process, started as an operator would start it."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -10,25 +11,30 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.patience import PATIENCE
 from tests.servers import children
 
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
+#: Below what Linux, macOS and the BSDs give to whoever connects or asks for any port.
+PORTS = range(20_000, 32_000)
 
 #: What coverage.py sets in the tests' environment to measure child processes too.
 COVERAGE_VARIABLES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "COVERAGE_CORE")
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on, and that the system gives to nobody who asks for any.
+
+    One of those that it gives away may be the end of somebody's connection by the time a server is started.
+    """
+    while True:
+        port = secrets.choice(PORTS)  # not by `random`, which Hypothesis seeds alike in every process
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class HandoffProcess:
@@ -40,7 +46,7 @@ class HandoffProcess:
         env: Mapping[str, str] | None = None,
         ready_url: str | None = None,
         ready_line: str | None = None,
-        start_seconds: float = START_SECONDS,
+        start_seconds: float = 2 * PATIENCE,
     ) -> None:
         """Describe the process; nothing runs before `start`.
 
@@ -121,7 +127,7 @@ class HandoffProcess:
             capture_output=True,
             text=True,
             check=False,
-            timeout=START_SECONDS,
+            timeout=2 * PATIENCE,
         )
 
     def wait(self, timeout: float) -> int:
@@ -135,17 +141,17 @@ class HandoffProcess:
         """Ask it to end by SIGTERM and give the exit code: 0, or -15 if it re-raised the signal at its end.
 
         Raises:
-            TimeoutError: It was still running after 15 seconds, and was then killed.
+            TimeoutError: It was still running after that time, and was then killed.
         """
         process = self._running()
         self._process = None
-        return children.end(process, signal.SIGTERM, STOP_SECONDS)
+        return children.end(process, signal.SIGTERM, PATIENCE)
 
     def kill(self) -> None:
         """End it by SIGKILL, as an out-of-memory killer would."""
         process = self._running()
         self._process = None
-        children.end(process, signal.SIGKILL, STOP_SECONDS)
+        children.end(process, signal.SIGKILL, PATIENCE)
 
     def pause(self) -> None:
         """Freeze it, as a stalled machine would be."""
@@ -190,7 +196,7 @@ def _clean_environment(folder: Path) -> dict[str, str]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310  # the tests' own address
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  # the tests' own address
             ok: bool = response.status == 200
             return ok
     except (urllib.error.URLError, OSError):

@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.patience import PATIENCE
 from tests.servers.certificates import make_certificate
-
-WAIT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class PsaServer(ABC):
 
     def trouble_met(self) -> bool:
         """Wait until a request hangs; return whether one does."""
-        return self._met.wait(WAIT_SECONDS)
+        return self._met.wait(PATIENCE)
 
     def go_on(self) -> None:
         """Answer what hangs."""
@@ -128,7 +127,7 @@ class PsaServer(ABC):
         carried_out = self.answer(asked) if trouble.carry_out else None
         if trouble.hang:
             self._met.set()
-            self._go_on.wait(WAIT_SECONDS)
+            self._go_on.wait(PATIENCE)
             return carried_out
         return trouble.reply
 

@@ -5,6 +5,7 @@ import shutil
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.patience import PATIENCE
 from tests.servers import children
 from tests.servers.certificates import make_certificate
 from tests.servers.processes import free_port
@@ -132,7 +133,7 @@ class SmtpServer:
         if self._controller is not None:
             self._controller.release()
 
-    def wait_for(self, count: int, timeout: float = 10.0) -> list[ReceivedMail]:
+    def wait_for(self, count: int, timeout: float = PATIENCE) -> list[ReceivedMail]:
         """Wait until so many mails have come, and give all. It blocks: in a coroutine use `arrival`.
 
         Raises:
@@ -143,11 +144,11 @@ class SmtpServer:
             raise TimeoutError(message)
         return self.mails
 
-    async def arrival(self, count: int, timeout: float = 10.0) -> list[ReceivedMail]:  # noqa: ASYNC109
+    async def arrival(self, count: int, timeout: float = PATIENCE) -> list[ReceivedMail]:  # noqa: ASYNC109
         """Like `wait_for`, for a coroutine whose loop must run on."""
         return await asyncio.to_thread(self.wait_for, count, timeout)
 
-    def wait_for_trouble(self, count: int = 1, timeout: float = 10.0) -> None:
+    def wait_for_trouble(self, count: int = 1, timeout: float = PATIENCE) -> None:
         """Wait until so many connections or mails met a trouble. It blocks: in a coroutine use `trouble_met`.
 
         Raises:
@@ -157,6 +158,6 @@ class SmtpServer:
             message = f"{self._script.troubles} of {count} troubles were met in {timeout} s"
             raise TimeoutError(message)
 
-    async def trouble_met(self, count: int = 1, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+    async def trouble_met(self, count: int = 1, timeout: float = PATIENCE) -> None:  # noqa: ASYNC109
         """Like `wait_for_trouble`, for a coroutine whose loop must run on."""
         await asyncio.to_thread(self.wait_for_trouble, count, timeout)

@@ -13,9 +13,8 @@ from typing import Never
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.patience import PATIENCE
 from tests.servers.smtp_script import ReceivedMail, Script, Trouble
-
-HANG_UP_SECONDS = 5.0
 
 
 class ScriptedController(Controller):
@@ -36,7 +35,9 @@ class ScriptedController(Controller):
         self.starttls = starttls
         self.login = login
         self._handler = _Handler(script)
-        super().__init__(self._handler, hostname="127.0.0.1", port=port, ssl_context=implicit_tls)
+        super().__init__(
+            self._handler, hostname="127.0.0.1", port=port, ssl_context=implicit_tls, ready_timeout=PATIENCE
+        )
 
     def factory(self) -> asyncio.Protocol:
         """Make the protocol of one connection."""
@@ -50,7 +51,7 @@ class ScriptedController(Controller):
 
     def hang_up(self) -> None:
         """Listen no more and cut all connections, so that stopping leaves no task and no socket behind."""
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(2 * HANG_UP_SECONDS)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(2 * PATIENCE)
 
     def _trigger_server(self) -> None:
         """Make one protocol to see that it can be made; aiosmtpd connects here, which would be counted."""
@@ -77,7 +78,7 @@ class ScriptedController(Controller):
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        async with asyncio.timeout(HANG_UP_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while self.greeted or self.ungreeted:  # noqa: ASYNC110  # a round or two of the loop
                 await asyncio.sleep(0.001)
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.patience import PATIENCE
 from tests.servers import children
 from tests.servers.processes import free_port
-
-START_SECONDS = 15.0
-STOP_SECONDS = 10.0
 
 
 class ValkeyServer:
@@ -67,13 +65,13 @@ class ValkeyServer:
         """Disconnect everyone and stop; what it held is gone."""
         if self._process is not None:
             process, self._process = self._process, None
-            children.end(process, signal.SIGTERM, STOP_SECONDS)
+            children.end(process, signal.SIGTERM, PATIENCE)
 
     def kill(self) -> None:
         """End the server by SIGKILL."""
         process = self._running()
         self._process = None
-        children.end(process, signal.SIGKILL, STOP_SECONDS)
+        children.end(process, signal.SIGKILL, PATIENCE)
 
     def restart(self) -> None:
         """Stop, then start on the same port."""
@@ -105,7 +103,7 @@ class ValkeyServer:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert self._folder is not None
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
