@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import httpx
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
@@ -23,6 +22,7 @@ from server.process import Node
 from server.serving import Server
 from tests.cast import Cast
 from tests.client import Api, make_settings
+from tests.http_clients import http_client
 from tests.patience import PATIENCE
 from tests.sockets import Socket, eventually, open_socket
 
@@ -89,7 +89,7 @@ async def running_server(
         async with (
             app.router.lifespan_context(app),
             _serving(Server(app, node), listener),
-            httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE) as http,
+            http_client(base_url=f"http://{address}") as http,
         ):
             yield Live(node, http, cast, f"ws://{address}/graphql")
 

@@ -12,6 +12,7 @@ import httpx
 from websockets.exceptions import WebSocketException
 
 from tests.client import CREATE
+from tests.http_clients import http_client
 from tests.patience import PATIENCE
 from tests.sockets import ESCALATIONS, Operation, SocketClosed, eventually, open_socket
 
@@ -31,7 +32,7 @@ class Escalator:
     async def run(self) -> None:
         """Escalate until cancelled. A request that fails is repeated, with the same idempotency key."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        async with httpx.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+        async with http_client(headers=headers) as http:
             nodes = cycle(f"http://{address}/graphql" for address in self.addresses)
             while True:
                 session_id = (await self._ask(http, nodes, START, {}))["session"]["id"]

@@ -21,6 +21,7 @@ from resolvers import admin
 from tests.cast import Cast
 from tests.client import CREATE
 from tests.feeds import faults, said
+from tests.http_clients import http_client
 from tests.live import Live, running_server
 from tests.patience import PATIENCE
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES, eventually
@@ -276,7 +277,7 @@ def deaf_client(live: Live, token: str, document: str) -> sockets.socket:
 async def test_a_server_that_stops_ends_its_streams_without_complete_so_that_clients_come_back(
     database_url: str, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with httpx.AsyncClient(timeout=PATIENCE) as http, AsyncExitStack() as running:
+    async with http_client() as http, AsyncExitStack() as running:
         live = await running.enter_async_context(running_server(database_url, cast))
         headers = {"Accept": EVENTS, "Authorization": f"Bearer {live.token(cast.bob)}"}
         url = live.http.base_url.join("/graphql")

@@ -23,8 +23,8 @@ from server.auth import Tokens
 from tests.cast import Cast, make_cast
 from tests.client import CREATE, SECRET, Api
 from tests.feeds import rename_table
+from tests.http_clients import http_client
 from tests.mailing import make_outbox
-from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.smtp import SmtpServer
 from tests.servers.valkey import ValkeyServer
@@ -262,9 +262,9 @@ async def _prepare(url: str) -> Cast:
 async def _escalate(address: str, cast: Cast, session_id: UUID) -> httpx.Response | None:
     """Ask a node to escalate a session; None where no answer comes any more."""
     body = {"query": CREATE, "variables": {"input": {"sessionId": str(session_id), "intent": "ESCALATE"}}}
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {_token(cast.alice)}"}) as http:
+    async with http_client(headers={"Authorization": f"Bearer {_token(cast.alice)}"}) as http:
         with suppress(httpx.HTTPError):
-            return await http.post(f"http://{address}/graphql", json=body, timeout=PATIENCE)
+            return await http.post(f"http://{address}/graphql", json=body)
     return None
 
 

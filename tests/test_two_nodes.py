@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from db.enums import HandoffIntent
@@ -18,8 +17,8 @@ from schema.context import utc_now
 from server.process import Node
 from tests.cast import Cast
 from tests.client import SECRET, make_settings
+from tests.http_clients import http_client
 from tests.live import Live
-from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.valkey import ValkeyServer
@@ -82,9 +81,7 @@ async def nodes(cluster: Cluster) -> AsyncIterator[Nodes]:
         stack.push_async_callback(reader.database.dispose)
         lives = []
         for address in cluster.addresses:
-            http = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=f"http://{address}", timeout=PATIENCE)
-            )
+            http = await stack.enter_async_context(http_client(base_url=f"http://{address}"))
             lives.append(Live(reader, http, cast, f"ws://{address}/graphql"))
         yield Nodes(lives[0], lives[1], cluster)
 

@@ -222,15 +222,20 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int]:
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Return the rules of TLS: public authorities, and the operator's own where they name a file.
 
-    Read once: the file of the public ones is large.
-
     Raises:
         OSError, ssl.SSLError: the file cannot be read, or holds no certificate.
     """
+    if ca_file is None:
+        return _trusting_public_authorities()
     tls = httpx.create_ssl_context(trust_env=False)
-    if ca_file is not None:
-        tls.load_verify_locations(ca_file)
+    tls.load_verify_locations(ca_file)
     return tls
+
+
+@cache
+def _trusting_public_authorities() -> ssl.SSLContext:
+    """Read them once for the whole process: the file is large."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _read(response: httpx.Response, *, changes: bool) -> httpx.Response:
