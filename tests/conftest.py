@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from db import migrate
 from db.session import Database
@@ -24,6 +25,12 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.provider import Provider
 from tests.servers.smtp import SmtpServer
 from tests.template import Template, store_cast
+
+# Hypothesis fails an example that takes 200 ms, and a test whose examples are slow to make; CI has neither.
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 ENGINES = ("sqlite", "postgresql")
 ROOM = 2 * 1024**3  #: bytes that a run needs at most
