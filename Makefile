@@ -5,7 +5,8 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-WORKERS ?= 2
+# One more than the two cores of a small machine: the tests wait for a quarter of their time.
+WORKERS ?= 3
 
 # An activated environment of another project must not leak in.
 unexport VIRTUAL_ENV

@@ -75,12 +75,18 @@ async def running_server(
     recheck_seconds: float = 2.0,
     beat_seconds: float = 10.0,
     init_seconds: float | None = None,
+    ahead: timedelta = timedelta(0),
     **settings: Any,  # noqa: ANN401
 ) -> AsyncIterator[Live]:
-    """Run the application on a free port of 127.0.0.1, in the test's loop. No worker unless asked for."""
+    """Run the application on a free port of 127.0.0.1, in the test's loop. No worker unless asked for.
+
+    Its clock is `ahead` of the one by which tokens are signed and read.
+    """
     node = Node(make_settings(database_url, **settings))
     node.presence = Presence(node.database, new_id(), "test", utc_now, beat_seconds=beat_seconds)
-    node.services = replace(node.services, presence=node.presence, recheck_seconds=recheck_seconds)
+    node.services = replace(
+        node.services, presence=node.presence, recheck_seconds=recheck_seconds, now=lambda: utc_now() + ahead
+    )
     app = make_app(node)
     if init_seconds is not None:
         _endpoint(app).connection_init_wait_timeout = timedelta(seconds=init_seconds)

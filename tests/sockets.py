@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,6 +27,10 @@ subscription ($teamId: ID, $after: String) { queueChanged(teamId: $teamId, after
   cursor missedBefore kind handoff { id state session { id problemSummary } }
 } }
 """
+
+
+#: How far a server's clock is ahead whose sockets are to end two seconds after they began, with their tokens.
+ALMOST_AN_HOUR = timedelta(minutes=59, seconds=58)
 
 
 class SocketClosed(AssertionError):  # noqa: N818  # an end, not a fault

@@ -17,7 +17,7 @@ from resolvers import admin, api_keys, logins
 from tests.cast import Cast
 from tests.client import SECRET, Api
 from tests.live import Live, running_server
-from tests.sockets import ESCALATIONS, QUEUE_CHANGES, Operation, open_socket
+from tests.sockets import ALMOST_AN_HOUR, ESCALATIONS, QUEUE_CHANGES, Operation, open_socket
 from tests.terminal import Terminal
 
 ME = "{ me { name } }"
@@ -171,9 +171,11 @@ async def test_what_runs_with_a_revoked_key_ends(live: Live) -> None:
         assert await pushed.refusal() == "UNAUTHENTICATED"
 
 
-async def test_a_socket_is_closed_when_its_token_ends(live: Live) -> None:
-    async with open_socket(live.socket_url) as socket:
-        await socket.init(live.token(live.cast.bob, valid_for=timedelta(seconds=2)))
+async def test_a_socket_is_closed_when_its_token_ends(database_url: str, cast: Cast) -> None:
+    async with (
+        running_server(database_url, cast, ahead=ALMOST_AN_HOUR) as live,
+        live.dashboard(cast.bob) as socket,
+    ):
         await socket.subscribe(QUEUE_CHANGES)
 
         assert await socket.close_code() == 4403

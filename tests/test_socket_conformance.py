@@ -6,7 +6,6 @@ Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -16,7 +15,7 @@ from server.frames import LONGEST_ID
 from tests.cast import Cast
 from tests.feeds import faults, rename_table, said
 from tests.live import Live, running_server
-from tests.sockets import ESCALATIONS, QUEUE_CHANGES, Socket, eventually, open_socket
+from tests.sockets import ALMOST_AN_HOUR, ESCALATIONS, QUEUE_CHANGES, Socket, eventually, open_socket
 
 ME = "{ me { name } }"
 COUNTING = """
@@ -260,11 +259,12 @@ async def fill(socket: Socket) -> None:
 
 
 async def test_a_token_that_expires_while_its_socket_is_idle_closes_it_with_4403(
-    live: Live, caplog: pytest.LogCaptureFixture
+    database_url: str, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_socket(live.socket_url) as socket:
-        await socket.init(live.token(live.cast.bob, valid_for=timedelta(seconds=2)))
-
+    async with (
+        running_server(database_url, cast, ahead=ALMOST_AN_HOUR) as live,
+        live.dashboard(cast.bob) as socket,
+    ):
         assert await socket.close_code() == 4403
         assert socket.connection.close_reason == "Your token has expired"
     assert faults(caplog) == []

@@ -15,7 +15,7 @@ from db.session import Database
 from tests.cast import Cast
 from tests.client import CREATE
 from tests.live import Live, running_server
-from tests.sockets import ESCALATIONS, PROTOCOL, QUEUE_CHANGES, eventually, open_socket
+from tests.sockets import ALMOST_AN_HOUR, ESCALATIONS, PROTOCOL, QUEUE_CHANGES, eventually, open_socket
 
 ME = "{ me { name } }"
 
@@ -193,15 +193,15 @@ async def test_a_completed_subscription_says_no_more_and_leaves_its_siblings_ali
     assert ended.arrived.get_nowait() is None  # what ends the queue is the end of the socket
 
 
-async def test_a_token_that_expires_closes_its_open_socket_with_4403(live: Live) -> None:
-    cast = live.cast
-    token = live.token(cast.bob, valid_for=timedelta(seconds=3))
-    async with open_socket(live.socket_url) as socket:
-        await socket.init(token)
-        await socket.subscribe(ESCALATIONS)
+async def test_a_token_that_expires_closes_its_open_socket_with_4403(
+    database_url: str, database: Database, cast: Cast
+) -> None:
+    async with running_server(database_url, cast, ahead=ALMOST_AN_HOUR) as live:
+        async with live.dashboard(cast.bob) as socket:
+            await socket.subscribe(ESCALATIONS)
 
-        assert await socket.close_code() == 4403
-        await live.until_online()
+            assert await socket.close_code() == 4403
+        await eventually(lambda: nobody_connected(database))
 
 
 async def test_a_client_that_vanishes_leaves_neither_tasks_nor_presence(
