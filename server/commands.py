@@ -1,4 +1,4 @@
-"""What the commands of `server/cli.py` do: each opens the database, one transaction, and closes both."""
+"""What the commands of `server/cli` do: each opens the database, one transaction, and closes both."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,0 +1,65 @@
+"""How a command is run: its settings are read, its work done, and a failure told with a sentence."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+R = TypeVar("R")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def load_settings() -> "Settings":
+    """Read the settings and set logging up; end the program with a sentence where that fails."""
+    from server import logs
+    from server.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        fail(str(error))
+    logs.set_up(settings.log_level)
+    return settings
+
+
+def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: LoopFactory | None = None) -> R:
+    """Run a command to its end; end the program with a sentence, not a traceback, where it fails."""
+    from db.errors import DATABASE_FAULTS
+    from resolvers.errors import Refusal
+    from server.settings import SettingsError
+
+    async def whole() -> R:
+        return await work()
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(whole())
+    except (Refusal, SettingsError) as error:
+        fail(str(error))
+    except DATABASE_FAULTS as error:
+        logging.getLogger(__name__).debug("database fault", exc_info=True)
+        fail(
+            f"the database cannot be used ({type(error).__name__}). Check HANDOFF_DATABASE_URL, that the "
+            'server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fast_loop() -> LoopFactory:
+    """Return uvloop's event loop where there is one. Only uvicorn's own runner would choose it by itself."""
+    from uvicorn.loops.auto import auto_loop_factory
+
+    return auto_loop_factory()
+
+
+def fail(message: str) -> NoReturn:
+    """End the program with a sentence and exit code 1."""
+    click.echo(f"handoff: {message}", err=True)
+    sys.exit(1)
