@@ -27,3 +27,14 @@ def set_up(level: str) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def name_process(number: int) -> None:
+    """Let every line tell which of several processes it is of."""
+
+    def name(record: logging.LogRecord) -> bool:
+        record.process_number = number
+        return True
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(name)

@@ -1,7 +1,8 @@
 """Runs the API under uvicorn; in demo mode, prepares the database before and says what to do next."""
 
 import asyncio
-import gc
+import logging
+import os
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -11,12 +12,17 @@ import uvicorn
 from starlette.applications import Starlette
 
 from schema.context import utc_now
-from server import commands
+from server import commands, logs
 from server.app import make_app
 from server.assessors import check_assessor
+from server.collector import settle_collector
 from server.demo import create_demo
+from server.listening import check_address
 from server.process import Node, open_database, open_mail_server, read_signer
 from server.settings import Settings, SettingsError
+from server.supervisor import Place
+
+log = logging.getLogger(__name__)
 
 _LARGEST_FRAME = 1024 * 1024  # bytes; a mutation with 500 messages fits
 _DRAIN_SECONDS = 10
@@ -32,6 +38,7 @@ class Server(uvicorn.Server):
                 app,
                 host=node.settings.host,
                 port=node.settings.port,
+                http="httptools",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -42,10 +49,48 @@ class Server(uvicorn.Server):
         )
         self._ending = node.ending
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say by which event loop and which parsers."""
+        await super().startup(sockets)
+        log.info(
+            "serving",
+            extra={
+                "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
+                "http": self.config.http_protocol_class.__module__,
+                "websockets": self.config.ws_protocol_class.__module__,
+            },
+        )
+
+    def stop(self) -> None:
+        """End as after SIGTERM."""
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would last for ever, then wait for the rest. uvicorn itself closes the WebSockets."""
         self._ending.set()
         await super().shutdown(sockets)
+
+
+def check_processes(settings: Settings) -> None:
+    """Refuse several processes where they could not work together.
+
+    Raises:
+        SettingsError: the sentence says what to set.
+    """
+    needed = f"HANDOFF_WORKERS: {settings.workers} processes need "
+    if not hasattr(os, "fork"):
+        raise SettingsError(f"{needed}fork, which this system does not have. Start one process.")
+    if not settings.database_url.get_secret_value().startswith("postgres"):
+        raise SettingsError(
+            f"{needed}PostgreSQL: SQLite lets one write at a time, and several would only wait for each "
+            "other. Set HANDOFF_DATABASE_URL to postgresql://, or start one process."
+        )
+    if settings.broadcast_url.get_secret_value().startswith("memory:"):
+        raise SettingsError(
+            f"{needed}to wake each other, and memory:// does not reach from one to another. Set "
+            "HANDOFF_BROADCAST_URL to redis:// or valkey://, which counts limits for all of them too, or to "
+            "postgresql://, or start one process."
+        )
 
 
 async def serve(settings: Settings) -> None:
@@ -54,14 +99,50 @@ async def serve(settings: Settings) -> None:
     Raises:
         SettingsError: a setting cannot be used, or the port is taken.
     """
+    server = _make_server(settings)
+    await _prepare(settings)
+    await _run(server, None)
+
+
+async def prepare(settings: Settings) -> None:
+    """Try all that could keep processes from serving, and in demo mode prepare the database.
+
+    Raises:
+        SettingsError: a setting cannot be used, or the port is taken.
+    """
+    _make_server(settings)
+    await _prepare(settings)
+
+
+async def serve_beside(settings: Settings, place: Place, listeners: list[socket.socket]) -> None:
+    """Serve as one of several processes, until SIGTERM or SIGINT, or until the parent is gone.
+
+    Each is a node of its own. The first alone works off mails, assessments and notes: any number may, since
+    each takes what it does by a lease, but each would look every second and hold connections to the mail
+    server.
+    """
+    logs.name_process(place.number)
+    if place.number > 0:
+        settings = settings.model_copy(update={"worker": "off"})
+    server = _make_server(settings)
+    asyncio.get_running_loop().add_reader(place.parent, server.stop)
+    await _run(server, listeners)
+
+
+def _make_server(settings: Settings) -> Server:
     node = Node(settings)
-    server = Server(make_app(node), node)
+    return Server(make_app(node), node)
+
+
+async def _prepare(settings: Settings) -> None:
     await _check(settings)
     if settings.demo:
         await _prepare_demo(settings)
-    gc.collect()
-    gc.freeze()  # what was loaded until here stays: no collection need look at it again
-    await server.serve()
+
+
+async def _run(server: Server, listeners: list[socket.socket] | None) -> None:
+    settle_collector()
+    await server.serve(listeners)
     if not server.started:
         sys.exit(1)
 
@@ -73,18 +154,7 @@ async def _check(settings: Settings) -> None:
             open_mail_server(settings, stack)
             read_signer(settings)
             check_assessor(settings)
-    try:
-        listener = await asyncio.get_running_loop().create_server(
-            asyncio.Protocol, settings.host, settings.port
-        )
-    except OSError as error:
-        reason = str(error.strerror).rpartition("): ")[2]  # asyncio puts the address before it
-        raise SettingsError(
-            f"cannot listen on {settings.host}, port {settings.port}: {reason}. "
-            "Set HANDOFF_HOST and HANDOFF_PORT to an address of this machine and a free port."
-        ) from None
-    listener.close()
-    await listener.wait_closed()
+    await check_address(settings)
 
 
 async def _prepare_demo(settings: Settings) -> None:

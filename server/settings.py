@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    workers: int = Field(
+        1, ge=1, le=64, description="How many processes `handoff serve` runs on its address, each a node."
+    )
     public_url: str = Field(
         "", description="What people reach the service by, for links. Default: host and port."
     )

@@ -22,6 +22,7 @@ from notify.psa.outbox import NoteOutbox
 from resolvers import reminders
 from schema.context import utc_now
 from server.assessors import make_assessors
+from server.collector import settle_collector
 from server.process import make_note_outbox, make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
@@ -72,7 +73,8 @@ async def run_worker(settings: Settings) -> None:
     await wakeups.start()
     try:
         async with working(settings, database, wakeups):
-            log.info("worker started")
+            settle_collector()
+            log.info("worker started", extra={"loop": type(loop).__module__.partition(".")[0]})
             await stopped.wait()
             log.info("worker stopping")
     finally:

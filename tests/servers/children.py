@@ -114,7 +114,7 @@ def end(process: subprocess.Popen[bytes], how: signal.Signals, timeout: float) -
 
 def signal_tree(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Send a signal to a process and its children, even those that lead process groups of their own."""
-    _signal_all([process.pid, *_children_of(process.pid)], number)
+    _signal_all([process.pid, *children_of(process.pid)], number)
 
 
 def kill_tree(process: subprocess.Popen[bytes], timeout: float) -> None:
@@ -124,11 +124,11 @@ def kill_tree(process: subprocess.Popen[bytes], timeout: float) -> None:
         TimeoutError: One still ran after `timeout` seconds.
     """
     process.send_signal(signal.SIGSTOP)  # so that it starts no child while they are listed
-    pids = {process.pid, *_children_of(process.pid)}
+    pids = {process.pid, *children_of(process.pid)}
     _signal_all(pids, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + timeout
-    while pids & _list_processes().keys():
+    while pids & list_processes().keys():
         if time.monotonic() > deadline:
             message = f"children of process {process.pid} survived SIGKILL for {timeout} s"
             raise TimeoutError(message)
@@ -141,11 +141,12 @@ def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _children_of(pid: int) -> list[int]:
-    return [child for child, parent in _list_processes().items() if parent == pid]
+def children_of(pid: int) -> list[int]:
+    """The children of a process."""
+    return [child for child, parent in list_processes().items() if parent == pid]
 
 
-def _list_processes() -> dict[int, int]:
+def list_processes() -> dict[int, int]:
     """The parent of every process that has not ended; zombies have.
 
     Source: proc(5), /proc/pid/stat: after the command in parentheses come the state and the parent.

@@ -59,7 +59,7 @@ class HandoffProcess:
         """
         self.arguments = arguments
         self.folder = children.make_folder("handoff-process-")
-        self._env = _clean_environment(self.folder) | dict(env or {})
+        self.env = _clean_environment(self.folder) | dict(env or {})
         self._ready_url = ready_url
         self._ready_line = ready_line
         self._start_seconds = start_seconds
@@ -105,7 +105,7 @@ class HandoffProcess:
         command = [sys.executable, "-m", "server.cli", *self.arguments]
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self._process = children.spawn(
-                command, cwd=self.folder / "work", env=self._env, stdout=out, stderr=err.fileno()
+                command, cwd=self.folder / "work", env=self.env, stdout=out, stderr=err.fileno()
             )
         deadline = time.monotonic() + self._start_seconds
         while True:
@@ -123,7 +123,7 @@ class HandoffProcess:
         return subprocess.run(
             [sys.executable, "-m", "server.cli", *arguments],
             cwd=self.folder / "work",
-            env=self._env,
+            env=self.env,
             capture_output=True,
             text=True,
             check=False,
