@@ -1,6 +1,7 @@
 """What the one who claims should know: gathered, written, and kept until the session moves on."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -25,11 +26,20 @@ _TOLD = {
 }
 
 
-async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> BriefingRow:
-    """Return the briefing of a handoff as it stands now.
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """A briefing, and whether it is the one that is kept."""
+
+    row: BriefingRow
+    is_kept: bool
+
+
+async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> Briefing:
+    """Return the briefing of a handoff as it stands now; only reads.
 
     It is written anew when anything that it tells has changed: words in the session, a branch, the
-    assessment, who had it.
+    assessment, who had it. The caller then lets it be kept, in a transaction of its own: most who ask find
+    what is kept already, and need not wait for those who write.
 
     Raises:
         HandoffNotFound: the account has no such handoff.
@@ -41,10 +51,16 @@ async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> Briefing
     version = hashlib.sha256(repr(known).encode()).hexdigest()
     kept = await briefings.find(tx, handoff_id)
     if kept is not None and (kept.version, kept.generated_by) == (version, WRITER):
-        return kept
-    row = BriefingRow(version, write(known), WRITER, now)
-    await briefings.store(tx, handoff_id, row)
-    return row
+        return Briefing(kept, is_kept=True)
+    return Briefing(BriefingRow(version, write(known), WRITER, now), is_kept=False)
+
+
+async def keep(tx: Transaction, handoff_id: UUID, briefing: Briefing) -> None:
+    """Keep a briefing for the next who asks.
+
+    One that somebody has replaced meanwhile is out of date at worst: the next who asks writes it anew.
+    """
+    await briefings.store(tx, handoff_id, briefing.row)
 
 
 async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:

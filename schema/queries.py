@@ -76,10 +76,15 @@ class Query:
         info: Info,
         handoff_id: Annotated[strawberry.ID, strawberry.argument(description="The handoff's UUID.")],
     ) -> Briefing:
-        """Brief on a handoff. Writes, where the briefing that is kept is out of date."""
-        context = info.context
-        async with context.services.database.transaction(context.account_id) as tx:
-            return Briefing.from_row(await briefings.brief(tx, read_id(handoff_id), now=context.now))
+        """Brief on a handoff. Writes only where the briefing that is kept is out of date."""
+        context, wanted = info.context, read_id(handoff_id)
+        database = context.services.database
+        async with database.reading(context.account_id) as tx:
+            briefing = await briefings.brief(tx, wanted, now=context.now)
+        if not briefing.is_kept:
+            async with database.transaction(context.account_id) as tx:
+                await briefings.keep(tx, wanted, briefing)
+        return Briefing.from_row(briefing.row)
 
     @strawberry.field(description="The sessions of your account, newest first.", extensions=signed_in())
     async def sessions(

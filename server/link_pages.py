@@ -11,6 +11,7 @@ from starlette.routing import Route
 from assist.redaction import redact
 from db.session import Database
 from resolvers import links as resolver
+from resolvers.briefings import keep
 from resolvers.errors import Forbidden, Refusal
 from schema.context import utc_now
 from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
@@ -62,10 +63,14 @@ class LinkPages:
         return await self._claim_page(link, refusal=lost)
 
     async def _claim_page(self, link: ClaimLink, *, refusal: Refusal | None) -> Response:
-        async with self._database.transaction(link.account_id) as tx:
+        async with self._database.reading(link.account_id) as tx:
             linked = await resolver.look(
                 tx, link.recipient_id, link.handoff_id, link.delivery_id, now=utc_now()
             )
+        briefing = linked.briefing
+        if briefing is not None and not briefing.is_kept:
+            async with self._database.transaction(link.account_id) as tx:
+                await keep(tx, link.handoff_id, briefing)
         return show_page(
             "claim",
             status_code=200 if refusal is None else 403 if isinstance(refusal, Forbidden) else 409,
@@ -74,7 +79,7 @@ class LinkPages:
             handoff=linked.handoff,
             page=self._links.handoff(link.handoff_id),
             notes=redact(linked.handoff.notes or ""),
-            briefing=redact(linked.briefing or ""),
+            briefing=redact("" if briefing is None else briefing.row.text),
             trouble=None if refusal is None else refusal.message,
         )
 

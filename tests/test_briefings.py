@@ -1,5 +1,6 @@
 """The one who claims is briefed: what it is, what was tried, what to do first, whom to ask."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,9 @@ from tests.assessing import SAID, Told, assess, assessed_api, escalate
 from tests.cast import Cast
 from tests.client import Answer, Api
 from tests.servers.smtp import SmtpServer
+from tests.writers import only_reading
 
+PATIENCE = 5.0  #: seconds; who waits for a writer of SQLite would wait for ten
 BRIEFING = """
 query ($id: ID!) { handoffBriefing(handoffId: $id) { text generatedBy generatedAt } }
 """
@@ -100,6 +103,16 @@ async def test_a_briefing_is_kept_until_the_session_moves_on(assessed: Api) -> N
     assert found["OPEN QUESTIONS"] == [
         "- The assistant's last question has no answer: Which build of Outlook does she have?"
     ]
+
+
+async def test_a_briefing_that_is_kept_is_read_without_waiting_for_those_who_write(assessed: Api) -> None:
+    handoff_id = await escalate(assessed)
+    first = await brief(assessed, handoff_id)
+
+    async with asyncio.timeout(PATIENCE), only_reading(assessed.cast.database, "briefings"):
+        again = await brief(assessed, handoff_id)
+
+    assert again == first
 
 
 async def test_without_an_assessment_it_says_whom_to_ask_what_comes_first(api: Api) -> None:

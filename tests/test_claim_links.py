@@ -12,7 +12,9 @@ from tests.client import Api
 from tests.link_pages import claim_path, has_button, link_of, path_of, words
 from tests.mailing import outbox_of
 from tests.servers.smtp import SmtpServer
+from tests.writers import only_reading
 
+PATIENCE = 5.0  #: seconds; who waits for a writer of SQLite would wait for ten
 HOSTILE = "</p><script>alert('notes')</script>\n<img src=x onerror=\"alert(1)\"> {{ 7 * 7 }} & done"
 CREATED = ("HANDOFF_CREATED", "Alice", "escalated the session")
 CLAIMED = ("HANDOFF_CLAIMED", "Bob", "claimed it")
@@ -55,6 +57,22 @@ async def test_opening_the_link_changes_nothing(api: Api, method: str) -> None:
     assert [page.status_code for page in pages] == [200, 200]
     assert has_button(pages[0]) == (method == "GET")
     assert await api.cast.all_rows() == before
+
+
+async def test_opening_the_link_waits_for_nobody_who_writes(api: Api) -> None:
+    bob = api.cast.bob
+    handoff_id = await escalate(api)
+    path = await claim_path(api, bob, handoff_id)
+    async with asyncio.timeout(PATIENCE), only_reading(api.cast.database, "briefings"):
+        offered = await api.http.get(path)
+    claimed = await api.http.post(path)
+
+    async with asyncio.timeout(PATIENCE), only_reading(api.cast.database, "briefings"):
+        again = await api.http.get(path)
+
+    assert (offered.status_code, has_button(offered)) == (200, True)
+    assert "Briefing PROBLEM" in words(claimed)
+    assert words(again) == words(claimed)
 
 
 async def test_the_page_shows_what_the_handoff_is_about(api: Api) -> None:
