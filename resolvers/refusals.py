@@ -1,13 +1,12 @@
 """Keeps a record of refused mutations, in batches and beside the requests: a refusal must stay cheap."""
 
-import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
 
 from db import audit_log
 from db.audit_log import Refused
 from db.session import Database
+from resolvers.batches import Batches
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +24,9 @@ class RefusalLog:
     ) -> None:
         self._database = database
         self._most_waiting = most_waiting
-        self._batch_seconds = batch_seconds
         self._waiting: deque[Refused] = deque()
         self._lost = 0
-        self._arrived = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._batches = Batches(self._write_all, seconds=batch_seconds)
 
     def note(self, refused: Refused) -> None:
         """Keep a refusal; returns at once."""
@@ -38,30 +34,19 @@ class RefusalLog:
             self._waiting.popleft()
             self._lost += 1
         self._waiting.append(refused)
-        self._arrived.set()
+        self._batches.begin_soon()
 
     async def start(self) -> None:
         """Begin to record."""
-        self._task = asyncio.create_task(self._run())
+        await self._batches.start()
 
     async def stop(self) -> None:
         """Record what is waiting, and end."""
-        self._stopping.set()
-        self._arrived.set()
-        if self._task is not None:
-            await self._task
+        await self._batches.stop()
 
-    async def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            await self._arrived.wait()
-            with suppress(TimeoutError):  # more may come until then
-                async with asyncio.timeout(self._batch_seconds):
-                    await self._stopping.wait()
-            is_last = self._stopping.is_set()
-            self._arrived.clear()
-            while self._waiting and await self._write():
-                pass
+    async def _write_all(self) -> None:
+        while self._waiting and await self._write():
+            pass
 
     async def _write(self) -> bool:
         """Write one batch; False where the database is away, and the batch waits for the next round."""
@@ -72,7 +57,7 @@ class RefusalLog:
         except Exception:
             log.exception("refusals not recorded yet", extra={"lost": self._lost})
             self._waiting.extendleft(reversed(batch))
-            self._arrived.set()
+            self._batches.begin_soon()
             return False
         if self._lost:
             log.warning("refusals lost: too many at once", extra={"lost": self._lost})

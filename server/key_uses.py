@@ -1,6 +1,5 @@
 """Records when API keys were last used: later, beside the requests, and at most once a minute for each."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from uuid import UUID
 from db import system
 from db.api_keys import ApiKeyRow
 from db.session import Database
+from resolvers.batches import Batches
 
 log = logging.getLogger(__name__)
 
@@ -23,48 +23,27 @@ class KeyUses:
     ) -> None:
         self._database = database
         self._now = now
-        self._batch_seconds = batch_seconds
         self._waiting: dict[UUID, datetime] = {}
-        self._arrived = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._batches = Batches(self._record, seconds=batch_seconds)
 
     async def start(self) -> None:
         """Begin to record."""
-        self._task = asyncio.create_task(self._run())
+        await self._batches.start()
 
     async def stop(self) -> None:
         """Record what is waiting, and end."""
-        self._stopping.set()
-        self._arrived.set()
-        if self._task is not None:
-            await self._task
+        await self._batches.stop()
 
     def note(self, key: ApiKeyRow) -> None:
         """Note that a key, as it was just read, is used; nothing where that was recorded a moment ago."""
         now = self._now()
         if key.last_used_at is None or now - key.last_used_at >= EVERY:
             self._waiting[key.id] = now
-            self._arrived.set()
+            self._batches.begin_soon()
 
-    async def _run(self) -> None:
-        while not self._stopping.is_set():
-            await self._arrived.wait()
-            await self._collect()
-            self._arrived.clear()
-            waiting, self._waiting = self._waiting, {}
-            await self._record(waiting)
-
-    async def _collect(self) -> None:
-        """Give more uses the time to arrive, unless the node stops."""
-        try:
-            async with asyncio.timeout(self._batch_seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
-
-    async def _record(self, waiting: dict[UUID, datetime]) -> None:
+    async def _record(self) -> None:
         """Write a batch. Where that fails it is lost: the next use of the key tells as much."""
+        waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
         try:

@@ -14,7 +14,8 @@ import httpx
 
 from notify.psa.addresses import clean_base_url
 from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
-from notify.psa.http import Answer, Web, origin_of
+from notify.psa.http import Web, origin_of
+from notify.psa.moving import MovingPsa
 from notify.psa.port import Access, ticket_number
 
 #: Labels that are taken where the admin chose none.
@@ -33,24 +34,26 @@ def is_internal_label(label: str) -> bool:
     return "intern" in words and "comanaged" not in words and not words.startswith("all")
 
 
-class Autotask:
+class Autotask(MovingPsa):
     """One turn with an Autotask PSA.
 
     config: publish_label, note_type_label, impersonation_resource_id, each optional. credentials:
     user_name, secret, integration_code.
     """
 
+    _memory_key = "zone"
+    _moved_code = 401
+
     def __init__(self, access: Access, web: Web) -> None:
-        self._access = access
-        self._web = web
         keys = access.credentials
-        self._headers = {
+        headers = {
             "ApiIntegrationCode": keys["integration_code"],
             "UserName": keys["user_name"],
             "Secret": keys["secret"],
         }
         if impersonated := access.config.get("impersonation_resource_id"):
-            self._headers["ImpersonationResourceId"] = impersonated
+            headers["ImpersonationResourceId"] = impersonated
+        super().__init__(access, web, headers)
         self._publish: tuple[int, str] | None = None
         self._note_type: tuple[int, str] | None = None
 
@@ -135,39 +138,13 @@ class Autotask:
             raise PsaRefused("Autotask names a next page that lies elsewhere.")
         return url
 
-    async def _read(self, path: str, **params: str | int) -> Answer:
-        try:
-            return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
-        except PsaRefused as fault:
-            if not await self._has_moved(fault):
-                raise
-        return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
-
-    async def _write(self, path: str, document: object) -> Answer:
-        try:
-            return await self._web.write(f"{await self._api()}{path}", self._headers, document)
-        except PsaRefused as fault:
-            if not await self._has_moved(fault):
-                raise
-        return await self._web.write(f"{await self._api()}{path}", self._headers, document)
-
-    async def _has_moved(self, fault: PsaFault) -> bool:
-        """Tell whether the tenant was moved to another zone, which a 401 may mean."""
-        if fault.code != 401:
-            return False
-        before = self._access.memory.pop("zone", None)
-        return await self._api() != before
-
-    async def _api(self) -> str:
-        """Return where the API of the tenant's zone lies."""
-        memory = self._access.memory
-        if "zone" not in memory:
-            user = self._access.credentials["user_name"]
-            answer = await self._web.read(f"{self._access.base_url}/v1.0/zoneInformation", {}, user=user)
-            document = answer.json()
-            zone = document.get("url") if isinstance(document, dict) else None
-            memory["zone"] = f"{self._clean_zone(zone)}/v1.0"
-        return memory["zone"]
+    async def _find_api(self) -> str:
+        """Ask which zone the tenant is in; another than before may be why a request met 401."""
+        user = self._access.credentials["user_name"]
+        answer = await self._web.read(f"{self._access.base_url}/v1.0/zoneInformation", {}, user=user)
+        document = answer.json()
+        zone = document.get("url") if isinstance(document, dict) else None
+        return f"{self._clean_zone(zone)}/v1.0"
 
     def _clean_zone(self, zone: object) -> str:
         try:

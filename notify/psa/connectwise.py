@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
-from notify.psa.http import Answer, Web
+from notify.psa.http import Web
+from notify.psa.moving import MovingPsa
 from notify.psa.port import Access, ticket_number
 
 _ACCEPT = "application/vnd.connectwise.com+json; version=2022.1"
@@ -22,22 +23,24 @@ _CLOUD = ".myconnectwise.net"
 _INTERNAL = {"internalAnalysisFlag": True, "detailDescriptionFlag": False, "resolutionFlag": False}
 
 
-class ConnectWise:
+class ConnectWise(MovingPsa):
     """One turn with a ConnectWise PSA.
 
     config: company_id, client_id. credentials: public_key, private_key.
     """
 
+    _memory_key = "api"
+    _moved_code = 404
+
     def __init__(self, access: Access, web: Web) -> None:
-        self._access = access
-        self._web = web
         company, keys = access.config["company_id"], access.credentials
         user = f"{company}+{keys['public_key']}:{keys['private_key']}"
-        self._headers = {
+        headers = {
             "Authorization": f"Basic {b64encode(user.encode()).decode()}",
             "clientId": access.config["client_id"],
             "Accept": _ACCEPT,
         }
+        super().__init__(access, web, headers)
 
     async def check(self) -> str:
         """Read one ticket."""
@@ -96,41 +99,15 @@ class ConnectWise:
                 return
         raise PsaRefused("The ticket has more notes than can be looked through.")
 
-    async def _read(self, path: str, **params: str | int) -> Answer:
-        try:
-            return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
-        except PsaRefused as fault:
-            if not await self._has_moved(fault):
-                raise
-        return await self._web.read(f"{await self._api()}{path}", self._headers, **params)
-
-    async def _write(self, path: str, document: object) -> Answer:
-        try:
-            return await self._web.write(f"{await self._api()}{path}", self._headers, document)
-        except PsaRefused as fault:
-            if not await self._has_moved(fault):
-                raise
-        return await self._web.write(f"{await self._api()}{path}", self._headers, document)
-
-    async def _has_moved(self, fault: PsaFault) -> bool:
-        """Tell whether the API lies under another path since an update, which a 404 may mean."""
-        if fault.code != 404:
-            return False
-        before = self._access.memory.pop("api", None)
-        return await self._api() != before
-
-    async def _api(self) -> str:
-        """Return where the API lies: the path changes with each version of the server."""
-        memory, base = self._access.memory, self._access.base_url
-        if "api" not in memory:
-            company = quote(self._access.config["company_id"], safe="")
-            found = await self._web.read(f"{base}/login/companyinfo/{company}", {})
-            info = found.json()
-            codebase = info.get("Codebase") if isinstance(info, dict) else None
-            if not isinstance(codebase, str) or not _CODEBASE.fullmatch(codebase) or ".." in codebase:
-                raise PsaRefused("ConnectWise knows no such company: it did not say where its API lies.")
-            memory["api"] = f"{_api_host(base)}/{codebase.rstrip('/')}/apis/3.0"
-        return memory["api"]
+    async def _find_api(self) -> str:
+        """Ask for the path, which changes with each version of the server: the old one answers 404 then."""
+        base, company = self._access.base_url, quote(self._access.config["company_id"], safe="")
+        found = await self._web.read(f"{base}/login/companyinfo/{company}", {})
+        info = found.json()
+        codebase = info.get("Codebase") if isinstance(info, dict) else None
+        if not isinstance(codebase, str) or not _CODEBASE.fullmatch(codebase) or ".." in codebase:
+            raise PsaRefused("ConnectWise knows no such company: it did not say where its API lies.")
+        return f"{_api_host(base)}/{codebase.rstrip('/')}/apis/3.0"
 
 
 def _api_host(base_url: str) -> str:
