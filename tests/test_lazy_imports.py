@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-#: What takes a tenth of a second or more to import.
+#: What takes long to import, or longer than the help itself.
 HEAVY = {
+    "asyncio",
     "strawberry",
     "graphql",
     "sqlalchemy",

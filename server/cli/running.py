@@ -1,7 +1,5 @@
 """How a command is run: its settings are read, its work done, and a failure told with a sentence."""
 
-import asyncio
-import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -9,10 +7,13 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 if TYPE_CHECKING:
+    import asyncio
+
     from server.settings import Settings
 
+    LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
 R = TypeVar("R")
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def load_settings() -> "Settings":
@@ -28,8 +29,11 @@ def load_settings() -> "Settings":
     return settings
 
 
-def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: LoopFactory | None = None) -> R:
+def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory | None" = None) -> R:
     """Run a command to its end; end the program with a sentence, not a traceback, where it fails."""
+    import asyncio
+    import logging
+
     from db.errors import DATABASE_FAULTS
     from resolvers.errors import Refusal
     from server.settings import SettingsError
@@ -52,7 +56,7 @@ def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: LoopFactory | 
         sys.exit(130)
 
 
-def fast_loop() -> LoopFactory:
+def fast_loop() -> "LoopFactory":
     """Return uvloop's event loop where there is one. Only uvicorn's own runner would choose it by itself."""
     from uvicorn.loops.auto import auto_loop_factory
 
