@@ -11,7 +11,7 @@ COPY server server
 ENV UV_PROJECT_ENVIRONMENT=/opt/handoff UV_PYTHON_DOWNLOADS=never
 # --build-arg EXTRAS="--extra ai": with what a language model needs.
 ARG EXTRAS=""
-RUN uv sync --frozen --no-dev --no-editable $EXTRAS
+RUN uv sync --frozen --no-default-groups --no-editable $EXTRAS
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /data handoff \

@@ -1,0 +1,1 @@
+"""Peers in Python. Each is run as a process of its own, on PostgreSQL as PGHOST and its kin name it."""

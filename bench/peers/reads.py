@@ -1,0 +1,34 @@
+"""`queue(first: 100)` and `queue(first: 20)`: of a quiet account, and of one that changes all the time."""
+
+from contextlib import ExitStack
+
+from bench.peers.answers import equal_ones
+from bench.peers.laboratory import Laboratory, fill
+from bench.peers.rows import Account, Escalation, tenants, waiting
+from bench.peers.ways import HANDOFF, READING_PEERS, handoff_without
+from bench.peers.writer import Changes, changing
+
+PAGES = (100, 20)
+_WAITING = 150
+
+
+def measure(lab: Laboratory, *, changes: float) -> None:
+    """Measure all ways, without and with that many changes a second in the account."""
+    account = Account()
+    queue = [Escalation(account) for _ in range(_WAITING)]
+    with lab.database("bench_reads") as url, ExitStack() as stack:
+        fill(url, tenants([account]), waiting(queue, told=True))
+        servers = lab.start([HANDOFF, *handoff_without(), *READING_PEERS], url, stack)
+        servers = equal_ones(lab, servers, account, first=PAGES[0])
+        steps = Changes(
+            url=url,
+            account_id=account.id,
+            sessions=[each.session_id for each in queue[: PAGES[0]]],
+            each_second=changes,
+        )
+        for first in PAGES:
+            asked = [(server, server.dialect.queue(account, first)) for server in servers]
+            lab.take_turns(f"queue(first: {first}), quiet", asked)
+            with changing(steps):
+                lab.take_turns(f"queue(first: {first}), {changes:.0f} changes/s", asked)
+        equal_ones(lab, servers, account, first=PAGES[0])
