@@ -18,7 +18,7 @@ POSTGRAPHILE_QUEUE = """query Queue($account: UUID!, $first: Int!) {
   queue: allHandoffs(
     first: $first
     condition: { accountId: $account, state: "OPEN" }
-    orderBy: [CREATED_AT_DESC, ID_DESC]
+    orderBy: [CREATED_AT_DESC, ROW_ID_DESC]
   ) {
     nodes {
       id: rowId intent priority state notes createdAt claimedAt

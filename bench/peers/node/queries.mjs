@@ -4,10 +4,10 @@ import { randomUUID } from "node:crypto";
 import pg from "pg";
 
 // An author who counts every microsecond leaves instants as PostgreSQL's text, and makes no Date of them.
-if (process.env.INSTANTS === "text") pg.types.setTypeParser(1184, (text) => `${text.replace(" ", "T")}:00`);
+if (process.env.TUNED) pg.types.setTypeParser(1184, (text) => `${text.replace(" ", "T")}:00`);
 
-const pool = new pg.Pool({ max: 20, options: "-c jit=off" });
-const PRIORITIES = ["URGENT", "HIGH", "NORMAL", "LOW"];
+export const pool = new pg.Pool({ max: 20, options: "-c jit=off" });
+export const PRIORITIES = ["URGENT", "HIGH", "NORMAL", "LOW"];
 
 const QUEUE = `
 SELECT h.id, h.intent, h.priority, h.state, h.notes, h.created_at, h.claimed_at,

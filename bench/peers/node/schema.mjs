@@ -1,6 +1,10 @@
 // The schema of both GraphQL peers, and its resolvers.
 import { GraphQLScalarType } from "graphql";
-import { claimHandoff, createHandoff, readQueue } from "./queries.mjs";
+import * as queries from "./queries.mjs";
+import * as tuned from "./tuned.mjs";
+
+const { readQueue } = queries;
+const { claimHandoff, createHandoff } = process.env.TUNED ? tuned : queries;
 
 export const typeDefs = `
 scalar DateTime
