@@ -7,13 +7,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # One more than the two cores of a small machine: the tests wait for a quarter of their time.
 WORKERS ?= 3
+REPORT ?= var/bench
 
 # An activated environment of another project must not leak in.
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 unexport PYTHONPATH
 
-.PHONY: help run test check test-long format schema clean
+.PHONY: help run test check test-long bench format schema clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -33,6 +34,9 @@ check: $(INSTALLED) ## Check format, lint, types, layers and the laws of this re
 
 test-long: $(INSTALLED) ## Run the tests that take minutes
 	$(BIN)/pytest -m long
+
+bench: $(INSTALLED) ## Measure Handoff beside its peers (SMALL=1: all of it once, for correctness)
+	$(BIN)/$(if $(SMALL),pytest -q tests/test_bench.py,python -m bench --report $(REPORT))
 
 format: $(INSTALLED) ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix

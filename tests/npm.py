@@ -32,13 +32,18 @@ class Npm:
 
 def install(folder: Path) -> Npm:
     """Copy the programs to a folder and install what they need; without node, skip, but never in CI."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        message = "node and npm are needed for the programs of tests/e2e"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    need_node("the programs of tests/e2e")
     shutil.copytree(E2E, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert installed.returncode == 0, installed.stderr
     return Npm(folder)
+
+
+def need_node(what_for: str) -> None:
+    """Skip where node or npm is missing, but never in CI."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        message = f"node and npm are needed for {what_for}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)

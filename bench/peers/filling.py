@@ -1,5 +1,6 @@
 """Fills a database with many rows: PostgreSQL by COPY, SQLite in one transaction."""
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +20,11 @@ async def make_tables(url: str) -> None:
     async with database.owning() as tx:
         await migrate.upgrade(tx)
     await database.dispose()
+
+
+def make_tables_now(url: str) -> None:
+    """Do so where no event loop runs."""
+    asyncio.run(make_tables(url))
 
 
 async def fill(url: str, *parts: Rows) -> None:

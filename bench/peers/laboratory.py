@@ -58,7 +58,7 @@ class Laboratory:
         self.postgres.drop_database(name)
         self.postgres.create_database(name)
         url = self.postgres.url(name)
-        asyncio.run(filling.make_tables(url))
+        filling.make_tables_now(url)
         try:
             yield url
         finally:

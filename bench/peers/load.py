@@ -142,13 +142,14 @@ def _count(turn: _Turn, selector: selectors.BaseSelector, counts_from: float) ->
     turn.took.clear()
     began, cpu = time.perf_counter(), cpu_seconds(turn.load.pid)
     _hear_until(turn, selector, turn.ends_at)
+    _hear_until(turn, selector, turn.ends_at + _PATIENCE, enough=1)
     seconds, cpu = time.perf_counter() - began, cpu_seconds(turn.load.pid) - cpu
     took = sorted(turn.took)
     _hear_until(turn, selector, turn.ends_at + _PATIENCE)
     if turn.open:
         raise TimeoutError(f"{turn.open} requests were not answered within {_PATIENCE} s")
     if not took:
-        raise TimeoutError("nothing was answered in the time that counts")
+        raise TimeoutError("nothing was left to be asked in the time that counts")
     return Sample(
         answers=len(took),
         refused=turn.refused,
@@ -160,8 +161,13 @@ def _count(turn: _Turn, selector: selectors.BaseSelector, counts_from: float) ->
     )
 
 
-def _hear_until(turn: _Turn, selector: selectors.BaseSelector, end: float) -> None:
+def _hear_until(
+    turn: _Turn, selector: selectors.BaseSelector, end: float, *, enough: int | None = None
+) -> None:
+    """Hear until the end, or until there are enough answers, or nothing is open any more."""
     while turn.open and (left := end - time.perf_counter()) > 0:
+        if enough is not None and len(turn.took) >= enough:
+            return
         for key, _ in selector.select(left):
             turn.hear(key.data)
 

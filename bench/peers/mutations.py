@@ -1,7 +1,7 @@
 """`createHandoff` with ten recipients and `claimHandoff`: over fifty accounts, and all in one."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -30,9 +30,12 @@ def measure(lab: Laboratory) -> None:
         asyncio.run(_leave_alone(url))
         servers = lab.start([HANDOFF, *handoff_without(), *WRITING_PEERS], url, stack)
         servers = equal_ones(lab, url, servers, spread[0])
+        names = [server.name for server in servers]
         for name, accounts in ((f"{_ACCOUNTS} accounts", spread), ("one hot account", hot)):
-            take_turns(lab, f"createHandoff, {name}", servers, create, sessions(url, accounts), _MOST_CREATED)
-            take_turns(lab, f"claimHandoff, {name}", servers, claim, handoffs(url, accounts), _MOST_CLAIMED)
+            to_create = dict.fromkeys(names, sessions(url, accounts))
+            take_turns(lab, f"createHandoff, {name}", servers, create, to_create, _MOST_CREATED)
+            to_claim = dict.fromkeys(names, handoffs(url, accounts))
+            take_turns(lab, f"claimHandoff, {name}", servers, claim, to_claim, _MOST_CLAIMED)
 
 
 def create(dialect: Dialect, unused: Sequence[Escalation]) -> Ask:
@@ -56,14 +59,23 @@ def handoffs(url: str, accounts: Sequence[Account]) -> Stock:
 
 
 def take_turns(
-    lab: Laboratory, scenario: str, servers: Sequence[Server], asking: Asking, stock: Stock, most: int
+    lab: Laboratory,
+    scenario: str,
+    servers: Sequence[Server],
+    asking: Asking,
+    stocks: Mapping[str, Stock],
+    most: int,
 ) -> None:
-    """Let each server do the same with unused rows, in turns; `most` are there for each second."""
+    """Let each server do the same with unused rows, in turns; `most` are there for each second.
+
+    `stocks` are by the names of the servers; those of one database share one.
+    """
     results = {server.name: Result(scenario, server.name) for server in servers}
     count = int(most * (lab.effort.seconds + lab.effort.warm_seconds))
     for turn in range(lab.effort.turns):
         first = turn % max(1, len(servers))
         for server in [*servers[first:], *servers[:first]]:
+            stock = stocks[server.name]
             ask = asking(server.dialect, stock.top_up(count))
             sample = lab.ask(scenario, server, ask, is_repeated=False)
             stock.use(count if sample is None else sample.used)

@@ -1,5 +1,6 @@
 """What peers need from npm, installed on demand into node_modules beside them, which git ignores."""
 
+import fcntl
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -22,10 +23,16 @@ class Package:
         Raises:
             RuntimeError: npm is missing, or failed; the message holds what it said.
         """
-        done = self.folder / "node_modules" / ".package-lock.json"
         wanted = self.folder / "package-lock.json"
-        if done.exists() and done.stat().st_mtime >= wanted.stat().st_mtime:
-            return
+        with wanted.open() as lock:
+            fcntl.flock(
+                lock, fcntl.LOCK_EX
+            )  # two runs side by side would each remove what the other installs
+            done = self.folder / "node_modules" / ".package-lock.json"
+            if not done.exists() or done.stat().st_mtime < wanted.stat().st_mtime:
+                self._install()
+
+    def _install(self) -> None:
         if shutil.which("npm") is None or shutil.which("node") is None:
             raise RuntimeError("node and npm are needed for it")
         ran = subprocess.run(  # noqa: S603 (a fixed command)

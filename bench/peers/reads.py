@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from bench.peers.answers import equal_ones
 from bench.peers.laboratory import Laboratory, fill
 from bench.peers.rows import Account, Escalation, tenants, waiting
-from bench.peers.ways import HANDOFF, READING_PEERS, handoff_without
+from bench.peers.ways import HANDOFF, LIMIT, READING_PEERS, handoff_without
 from bench.peers.writer import Changes, changing
 
 PAGES = (100, 20)
@@ -26,9 +26,11 @@ def measure(lab: Laboratory, *, changes: float) -> None:
             sessions=[each.session_id for each in queue[: PAGES[0]]],
             each_second=changes,
         )
+        limit = lab.start([LIMIT], url, stack)
         for first in PAGES:
             asked = [(server, server.dialect.queue(account, first)) for server in servers]
-            lab.take_turns(f"queue(first: {first}), quiet", asked)
+            ceiling = [(server, server.dialect.queue(account, first)) for server in limit]
+            lab.take_turns(f"queue(first: {first}), quiet", [*asked, *ceiling])
             with changing(steps):
                 lab.take_turns(f"queue(first: {first}), {changes:.0f} changes/s", asked)
         equal_ones(lab, servers, account, first=PAGES[0])

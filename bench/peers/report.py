@@ -1,17 +1,19 @@
-"""What is printed: a table for each scenario, in Markdown."""
+"""What is printed and kept: a table for each scenario, in Markdown."""
 # ruff: noqa: RUF001 (a range has an en dash, a ratio a multiplication sign)
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 
+from bench.peers import growth, machine, plots
+from bench.peers.engines import POSTGRESQL
 from bench.peers.laboratory import Laboratory, Result
 from bench.peers.load import Sample
 from bench.peers.ways import MERCURIUS, STRAWBERRY
 
-_HEAD = (
-    "| | requests/s, median (min–max) | p50 ms | p99 ms | CPU ms/request | × mercurius | × Strawberry |\n"
-    "| --- | --- | --- | --- | --- | --- | --- |"
-)
+#: The others are compared with these, where they were measured.
+_BASES = (MERCURIUS, STRAWBERRY, POSTGRESQL, growth.way(growth.SMALL))
+_COLUMNS = ("", "requests/s, median (min–max)", "p50 ms", "p99 ms", "CPU ms/request")
 
 
 def tables(lab: Laboratory) -> str:
@@ -25,7 +27,10 @@ def tables(lab: Laboratory) -> str:
 def table(scenario: str, results: list[Result]) -> str:
     """Return the table of one scenario, the quickest way first."""
     by_rate = sorted(results, key=lambda result: -_median(result, lambda sample: sample.rate))
-    return "\n".join([f"**{scenario}**\n", _HEAD, *(_row(result, results) for result in by_rate)])
+    bases = [result for name in _BASES for result in results if result.way == name]
+    head = [*_COLUMNS, *(f"× {base.way}" for base in bases)]
+    rows = [head, ["---"] * len(head), *(_row(result, bases) for result in by_rate)]
+    return "\n".join([f"**{scenario}**\n", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def ratio(result: Result, other: Result) -> float:
@@ -34,23 +39,29 @@ def ratio(result: Result, other: Result) -> float:
     return statistics.median(mine.rate / theirs.rate for mine, theirs in pairs)
 
 
-def _row(result: Result, results: list[Result]) -> str:
+def _row(result: Result, bases: list[Result]) -> list[str]:
     rates = [sample.rate for sample in result.samples]
-    cells = [
+    return [
         result.way,
         f"{statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})",
         f"{_median(result, lambda sample: sample.middle_ms):.1f}",
         f"{_median(result, lambda sample: sample.slow_ms):.1f}",
         f"{_median(result, lambda sample: sample.cpu_ms):.2f}",
-        *(_beside(result, results, name) for name in (MERCURIUS, STRAWBERRY)),
+        *(f"{ratio(result, base):.2f}" for base in bases),
     ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _beside(result: Result, results: list[Result], name: str) -> str:
-    other = next((each for each in results if each.way == name), None)
-    return "–" if other is None else f"{ratio(result, other):.2f}"
 
 
 def _median(result: Result, value: Callable[[Sample], float]) -> float:
     return statistics.median(value(sample) for sample in result.samples)
+
+
+def write(lab: Laboratory, folder: Path) -> None:
+    """Write tables, drawings and what it was measured on to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = "\n".join(f"- {name}: {fact}" for name, fact in machine.facts().items())
+    effort = (
+        f"{lab.effort.turns} turns of {lab.effort.seconds:g} s each, {lab.effort.connections} connections. "
+        "A ratio is the median of those of the turns."
+    )
+    (folder / "peers.md").write_text(f"{facts}\n\n{effort}\n\n{tables(lab)}\n", encoding="utf-8")
+    plots.draw(lab, folder)

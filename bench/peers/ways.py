@@ -12,6 +12,8 @@ from server.settings import Settings
 MERCURIUS = "mercurius"
 STRAWBERRY = "Strawberry, ORM"
 HANDOFF = Handoff()
+#: Not a peer: what the load itself can reach.
+LIMIT = PythonPeer("(a server that does nothing)", "echo")
 WRITING_PEERS: list[Way] = [
     # Beyond what its community writes: one statement a mutation, and instants that never become a Date.
     NodePeer("mercurius, tuned", GRAPHQL, "mercurius.mjs", settings={"TUNED": "1"}),
