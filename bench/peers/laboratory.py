@@ -34,7 +34,7 @@ class Result:
 
     scenario: str
     way: str
-    samples: list[Sample] = field(default_factory=list)  #: one for each turn, in order
+    samples: dict[int, Sample] = field(default_factory=dict)  #: by turn, without those that failed
 
 
 @dataclass(slots=True)
@@ -45,7 +45,13 @@ class Laboratory:
     postgres: PostgresServer
     loader: ProcessPoolExecutor
     results: list[Result] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)  #: what could not be measured, and why
+
+    def note(self, text: str) -> None:
+        """Say, and keep for the report, what else a reader should know."""
+        self.notes.append(text)
+        click.echo(f"  {text}")
 
     def remark(self, text: str) -> None:
         """Say, and keep for the report, that something is missing."""
@@ -81,7 +87,7 @@ class Laboratory:
             first = turn % max(1, len(asked))
             for server, ask in [*asked[first:], *asked[:first]]:
                 if (sample := self.ask(scenario, server, ask, is_repeated=True)) is not None:
-                    results[server.name].samples.append(sample)
+                    results[server.name].samples[turn] = sample
         self.add(results.values())
 
     def ask(self, scenario: str, server: Server, ask: Ask, *, is_repeated: bool) -> Sample | None:

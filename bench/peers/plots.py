@@ -23,7 +23,7 @@ def draw(lab: Laboratory, folder: Path) -> list[Path]:
 
 def bars(title: str, results: list[Result]) -> str:
     """Return the drawing of one scenario."""
-    rates = {result.way: sorted(sample.rate for sample in result.samples) for result in results}
+    rates = {result.way: sorted(sample.rate for sample in result.samples.values()) for result in results}
     most = max(each[-1] for each in rates.values())
     ranked = sorted(rates.items(), key=lambda pair: -statistics.median(pair[1]))
     height = _TOP + _ROW * len(ranked) + 8

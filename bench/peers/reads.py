@@ -1,5 +1,6 @@
 """`queue(first: 100)` and `queue(first: 20)`: of a quiet account, and of one that changes all the time."""
 
+import time
 from contextlib import ExitStack
 
 from bench.peers.answers import equal_ones
@@ -31,6 +32,10 @@ def measure(lab: Laboratory, *, changes: float) -> None:
             asked = [(server, server.dialect.queue(account, first)) for server in servers]
             ceiling = [(server, server.dialect.queue(account, first)) for server in limit]
             lab.take_turns(f"queue(first: {first}), quiet", [*asked, *ceiling])
-            with changing(steps):
+            with changing(steps) as made:
+                began = time.monotonic()
                 lab.take_turns(f"queue(first: {first}), {changes:.0f} changes/s", asked)
+                lab.note(
+                    f"queue(first: {first}): {made.value / (time.monotonic() - began):.0f} changes/s made"
+                )
         equal_ones(lab, servers, account, first=PAGES[0])

@@ -1,6 +1,7 @@
 """What is printed and kept: a table for each scenario, in Markdown."""
 # ruff: noqa: RUF001 (a range has an en dash, a ratio a multiplication sign)
 
+import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,13 @@ _COLUMNS = ("", "requests/s, median (min–max)", "p50 ms", "p99 ms", "CPU ms/re
 
 
 def tables(lab: Laboratory) -> str:
-    """Return a table for each scenario, and what could not be measured."""
+    """Return a table for each scenario, notes, and what could not be measured."""
     scenarios = dict.fromkeys(result.scenario for result in lab.results)
     parts = [table(scenario, [r for r in lab.results if r.scenario == scenario]) for scenario in scenarios]
-    remarks = [f"- {remark}" for remark in lab.remarks]
-    return "\n\n".join([*parts, *(["Not measured:\n" + "\n".join(remarks)] if remarks else [])])
+    for head, lines in (("Notes", lab.notes), ("Not measured", lab.remarks)):
+        if lines:
+            parts.append("\n".join([f"{head}:\n", *(f"- {line}" for line in lines)]))
+    return "\n\n".join(parts)
 
 
 def table(scenario: str, results: list[Result]) -> str:
@@ -34,13 +37,14 @@ def table(scenario: str, results: list[Result]) -> str:
 
 
 def ratio(result: Result, other: Result) -> float:
-    """Return how many times as much one did, in the middle of the turns, each beside the other's."""
-    pairs = zip(result.samples, other.samples, strict=False)
-    return statistics.median(mine.rate / theirs.rate for mine, theirs in pairs)
+    """Return how many times as much one did, in the middle of the turns that both did; else NaN."""
+    both = result.samples.keys() & other.samples.keys()
+    ratios = [result.samples[turn].rate / other.samples[turn].rate for turn in both]
+    return statistics.median(ratios) if ratios else math.nan
 
 
 def _row(result: Result, bases: list[Result]) -> list[str]:
-    rates = [sample.rate for sample in result.samples]
+    rates = [sample.rate for sample in result.samples.values()]
     return [
         result.way,
         f"{statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})",
@@ -52,7 +56,7 @@ def _row(result: Result, bases: list[Result]) -> list[str]:
 
 
 def _median(result: Result, value: Callable[[Sample], float]) -> float:
-    return statistics.median(value(sample) for sample in result.samples)
+    return statistics.median(value(sample) for sample in result.samples.values())
 
 
 def write(lab: Laboratory, folder: Path) -> None:
