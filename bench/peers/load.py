@@ -5,6 +5,7 @@ length, their status and one mark. `bench.peers.echo` shows how fast it can be.
 """
 
 import gc
+import math
 import re
 import selectors
 import socket
@@ -73,7 +74,7 @@ class _Turn:
     refused: int = 0
     used: int = 0
     open: int = 0
-    ends_at: float = 0.0
+    ends_at: float = math.inf  #: nothing is asked any more
 
     def ask(self, asker: _Asker) -> None:
         """Send the next request, unless the turn is over."""
@@ -126,21 +127,21 @@ def run(load: Load) -> Sample:
         askers = [_connect(load.port) for _ in range(load.connections)]
         for asker in askers:
             selector.register(asker.socket, selectors.EVENT_READ, asker)
-        turn.ends_at = time.perf_counter() + load.warm_seconds + load.seconds
         turn.open = len(askers)
         for asker in askers:
             turn.ask(asker)
-        sample = _count(turn, selector, turn.ends_at - load.seconds)
+        sample = _count(turn, selector)
         for asker in askers:
             asker.socket.close()
     gc.enable()
     return sample
 
 
-def _count(turn: _Turn, selector: selectors.BaseSelector, counts_from: float) -> Sample:
-    _hear_until(turn, selector, counts_from)
+def _count(turn: _Turn, selector: selectors.BaseSelector) -> Sample:
+    _hear_until(turn, selector, time.perf_counter() + turn.load.warm_seconds)
     turn.took.clear()
     began, cpu = time.perf_counter(), cpu_seconds(turn.load.pid)
+    turn.ends_at = began + turn.load.seconds
     _hear_until(turn, selector, turn.ends_at)
     _hear_until(turn, selector, turn.ends_at + _PATIENCE, enough=1)
     seconds, cpu = time.perf_counter() - began, cpu_seconds(turn.load.pid) - cpu
