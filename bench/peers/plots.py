@@ -6,19 +6,18 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from bench.peers.laboratory import Laboratory, Result
+from bench.peers.ways import LIMIT
 
 _ROW, _LEFT, _WIDTH, _RIGHT, _TOP = 26, 230, 380, 110, 34
 _OURS, _THEIRS = "#2563eb", "#94a3b8"
 
 
-def draw(lab: Laboratory, folder: Path) -> list[Path]:
-    """Write a file for each scenario, and return them."""
-    written = []
-    for scenario in dict.fromkeys(result.scenario for result in lab.results):
+def draw(lab: Laboratory, folder: Path) -> None:
+    """Write a file for each scenario; the load's own limit would dwarf all else."""
+    shown = [result for result in lab.results if result.way != LIMIT.name]
+    for scenario in dict.fromkeys(result.scenario for result in shown):
         path = folder / f"{re.sub('[^a-z0-9]+', '-', scenario.lower()).strip('-')}.svg"
-        path.write_text(bars(scenario, [r for r in lab.results if r.scenario == scenario]), encoding="utf-8")
-        written.append(path)
-    return written
+        path.write_text(bars(scenario, [r for r in shown if r.scenario == scenario]), encoding="utf-8")
 
 
 def bars(title: str, results: list[Result]) -> str:
