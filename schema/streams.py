@@ -10,7 +10,7 @@ subscriber with their own. So nothing has to be marked, and nothing can be forgo
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
@@ -97,14 +97,17 @@ class Streams:
         return known
 
     async def once(
-        self, key: object, operation: _Operation, execute: Callable[[], Awaitable[ExecutionResult]]
+        self,
+        key: object,
+        operation: _Operation,
+        execute: Callable[[], Coroutine[Any, Any, ExecutionResult]],
     ) -> ExecutionResult:
         """Return the result of equal executions, of which the first is run."""
         now = asyncio.get_running_loop().time()
         found = self._results.get(key)
         if found is None or found.until < now:
             # A task of its own: the subscriber that came first may leave, and the others still wait.
-            found = _Result(operation, asyncio.ensure_future(_run(execute)), now + _SECONDS)
+            found = _Result(operation, asyncio.create_task(execute()), now + _SECONDS)
             self._results[key] = found
             self._results.move_to_end(key)
             self._drop(now)
@@ -146,10 +149,6 @@ class SharingExecutor(CompletingExecutor):
     async def _alone(self) -> ExecutionResult:
         result = super().execute_operation(False)
         return cast("ExecutionResult", await result if self.is_awaitable(result) else result)
-
-
-async def _run(execute: Callable[[], Awaitable[ExecutionResult]]) -> ExecutionResult:
-    return await execute()
 
 
 def _needs_viewer(error: BaseException | None) -> bool:
