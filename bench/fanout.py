@@ -1,24 +1,35 @@
-"""How soon dashboards see an escalation. Run it with: python -m bench.fanout --help.
+"""How soon dashboards see an event, and what that costs. Run it with: python -m bench.fanout --help.
 
-Starts a PostgreSQL, and two nodes on it: one that executes an event once for all equal subscriptions, and one
-that executes it for each. The same dashboards follow one after the other, in turns. Prints how many
-milliseconds after the answer to `createHandoff` the middle and the last dashboard had the event.
+The ways, in turns, with the same clients and the same bytes:
+
+product      one node on PostgreSQL: an escalation, to subscriptions that share its execution
+for each     the same, with HANDOFF_SHARED_STREAMS=false
+mercurius    Node's mercurius with its own emitter: an event from memory, no rights, no database
+uvicorn      the bytes of the product's event, sent to each socket by uvicorn, without GraphQL
+
+The server has one core, and the clients with the database the other. Milliseconds are from the request that
+makes the event; of the product also from its answer, which is when the escalation is committed.
 """
 
 import asyncio
+import os
+import shutil
 import statistics
-import time
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
 
 import click
 import httpx
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
+from bench.processes import cpu_seconds, memory, pin, prepare
 from db import migrate
 from db.session import Database
 from server.auth import Tokens
@@ -26,9 +37,12 @@ from tests.cast import Cast, make_cast
 from tests.client import CREATE, SECRET
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
+from tests.sockets import eventually
 from tests.workers import closing, start
 
 DATABASE = "bench_fanout"
+WAYS = ("product", "for each", "mercurius", "uvicorn")
+PEER = Path(__file__).parent / "peers" / "node-fanout"
 #: What a live queue shows of each entry.
 QUEUE = """
 subscription { queueChanged { cursor missedBefore kind handoff {
@@ -36,121 +50,263 @@ subscription { queueChanged { cursor missedBefore kind handoff {
   session { id status problemSummary problemDomain stepCount owner { id name } }
 } } }
 """
+#: Notes of an escalation that fills what lies between the server and a client that does not read.
+_BULK = "The log says nothing. " * 1500
+_BULKS = 150
+_PATIENCE = 60.0
 
 
 @dataclass(slots=True)
-class Way:
-    """One way to serve the dashboards, and what it took."""
+class Figures:
+    """What one way took, a value for each event, or for each turn."""
 
-    name: str
-    is_shared: bool
-    middle: list[float] = field(default_factory=list)  #: milliseconds, one for each escalation
-    last: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)  #: ms from the request to the last client
+    p99: list[float] = field(default_factory=list)
+    after_answer: list[float] = field(default_factory=list)  #: ms from the answer to the last client
+    cpu: list[float] = field(default_factory=list)  #: of the server, µs a message
+    memory: list[float] = field(default_factory=list)  #: KB an idle subscriber
+    connect: list[float] = field(default_factory=list)  #: CPU of the server, ms a subscriber
 
-
-@click.command()
-@click.option("--dashboards", default=1000, show_default=True, help="Of one account.")
-@click.option("--escalations", default=5, show_default=True, help="In each turn.")
-@click.option("--turns", default=3, show_default=True, help="Of each way.")
-def main(dashboards: int, escalations: int, turns: int) -> None:
-    """Measure how soon dashboards see an escalation."""
-    ways = [Way("once for all", True), Way("for each", False)]
-    with PostgresServer() as server:
-        server.create_database(DATABASE)
-        for _ in range(turns):
-            for way in ways:
-                asyncio.run(_measure(server.url(DATABASE), way, dashboards, escalations))
-        server.drop_database(DATABASE)
-    for way in ways:
-        click.echo(
-            f"{dashboards} dashboards, executed {way.name}: middle {statistics.median(way.middle):.0f} ms, "
-            f"last {statistics.median(way.last):.0f} ms ({min(way.last):.0f} to {max(way.last):.0f})"
-        )
-    ratio = statistics.median(ways[1].last) / statistics.median(ways[0].last)
-    click.echo(f"The last dashboard has it {ratio:.1f} times sooner when an event is executed once.")
+    def row(self) -> list[str]:
+        """Return the medians, with the spread of the first."""
+        if not self.last:
+            return []
+        low, high = min(self.last), max(self.last)
+        return [
+            f"{statistics.median(self.last):.0f} ({low:.0f}-{high:.0f})",
+            *(f"{statistics.median(found):.0f}" for found in (self.after_answer, self.p99)),
+            *(f"{statistics.median(found):.1f}" for found in (self.cpu, self.memory)),
+            f"{statistics.median(self.connect):.2f}",
+        ]
 
 
-async def _measure(url: str, way: Way, dashboards: int, escalations: int) -> None:
-    database = Database(url)
-    async with database.owning() as tx:
-        await migrate.downgrade(tx, "base")
-        await migrate.upgrade(tx)
-    cast = await make_cast(database)
-    port = free_port()
-    node = HandoffProcess("serve", env=_settings(url, port, way), ready_url=f"http://127.0.0.1:{port}/readyz")
-    with closing(node):
-        await start(node)
-        async with _following(cast, port, dashboards) as sockets:
-            for _ in range(escalations):
-                seen = await _escalate(cast, port, sockets)
-                way.middle.append(statistics.median(seen))
-                way.last.append(max(seen))
-    await database.dispose()
+class Clients:
+    """The process of the dashboards."""
 
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
 
-def _settings(url: str, port: int, way: Way) -> dict[str, str]:
-    return {
-        "HANDOFF_SECRET": SECRET,
-        "HANDOFF_DATABASE_URL": url,
-        "HANDOFF_PORT": str(port),
-        "HANDOFF_WORKER": "off",
-        "HANDOFF_SHARED_STREAMS": str(way.is_shared).lower(),
-    }
+    async def tell(self, do: str, **told: object) -> Any:  # noqa: ANN401 (as told)
+        """Tell the process to do something, and return what it says."""
+        pipe_in, pipe_out = self._process.stdin, self._process.stdout
+        assert pipe_in is not None and pipe_out is not None  # noqa: PT018, S101 (it was started with both)
+        pipe_in.write(orjson.dumps({"do": do, **told}) + b"\n")
+        return orjson.loads(await pipe_out.readline() or b"null")
 
 
 @asynccontextmanager
-async def _following(cast: Cast, port: int, count: int) -> AsyncIterator[list[ClientConnection]]:
-    """Open the dashboards, and wait until each has answered a ping: it follows by then."""
-    token = Tokens(SECRET).sign(cast.vera.id, valid_for=timedelta(hours=1))
-    async with AsyncExitStack() as stack:
-        sockets = [
-            await stack.enter_async_context(
-                connect(
-                    f"ws://127.0.0.1:{port}/graphql",
-                    subprotocols=[Subprotocol("graphql-transport-ws")],
-                    compression=None,
-                    ping_interval=None,
-                )
-            )
-            for _ in range(count)
-        ]
-        for socket in sockets:
-            await socket.send(_frame("connection_init", payload={"authorization": f"Bearer {token}"}))
-            await socket.recv()
-            await socket.send(_frame("subscribe", id="1", payload={"query": QUEUE}))
-        await asyncio.sleep(1 + count / 500)  # a subscription has no acknowledgement
-        yield sockets
+async def running_clients() -> AsyncIterator[Clients]:
+    """Run a process of dashboards."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bench.dashboards",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        limit=1 << 26,
+    )
+    try:
+        yield Clients(process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-async def _escalate(cast: Cast, port: int, sockets: list[ClientConnection]) -> list[float]:
-    """Escalate, and return after how many milliseconds each dashboard had it."""
-    session = await cast.start_session("The VPN drops after an hour")
-    token = Tokens(SECRET).sign(cast.alice.id, valid_for=timedelta(hours=1))
-    waiting = [asyncio.create_task(_arrival(socket)) for socket in sockets]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        answer = await http.post(
-            "/graphql",
-            json={
-                "query": CREATE,
-                "variables": {"input": {"sessionId": str(session.id), "intent": "ESCALATE"}},
-            },
-            headers={"Authorization": f"Bearer {token}"},
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A server that is measured: how to make it tell an event."""
+
+    pid: int
+    port: int
+    token: str  #: of the dashboards
+    cast: Cast | None = None  #: of the product
+
+    @classmethod
+    async def of_product(cls, node: HandoffProcess, port: int, cast: Cast) -> Self:
+        """Measure a node."""
+        return cls(node.pid, port, Tokens(SECRET).sign(cast.vera.id, valid_for=timedelta(hours=1)), cast)
+
+    async def ask(
+        self, clients: Clients, count: int, notes: str | None = None, within: float = _PATIENCE
+    ) -> Any:  # noqa: ANN401 (as the clients say)
+        """Make an event, and wait until so many clients have it."""
+        if self.cast is None:
+            body: dict[str, object] = {"query": "mutation { tell }"}
+            token = ""
+        else:
+            session = await self.cast.start_session("The VPN drops after an hour")
+            wanted = {"sessionId": str(session.id), "intent": "ESCALATE", "notes": notes}
+            body = {"query": CREATE, "variables": {"input": wanted}}
+            token = Tokens(SECRET).sign(self.cast.alice.id, valid_for=timedelta(hours=1))
+        return await clients.tell(
+            "ask", port=self.port, body=body, token=token, wait_for=count, within=within
         )
-        answered = time.perf_counter()
-    assert answer.json()["data"]["createHandoff"]["__typename"] == "CreateHandoffSuccess"  # noqa: S101
-    return [(at - answered) * 1000 for at in await asyncio.gather(*waiting)]
 
 
-async def _arrival(socket: ClientConnection) -> float:
-    frame = await socket.recv()
-    at = time.perf_counter()
-    event = orjson.loads(frame)
-    assert event["payload"]["data"]["queueChanged"]["kind"] == "ADDED", event  # noqa: S101
-    return at
+@click.command()
+@click.option("--dashboards", default="1000,5000,10000", show_default=True, help="How many, of one account.")
+@click.option("--ways", default=",".join(WAYS), show_default=True, help="Which.")
+@click.option("--events", default=10, show_default=True, help="In each turn.")
+@click.option("--turns", default=3, show_default=True, help="Of each way.")
+@click.option("--frozen", default=200, show_default=True, help="Dashboards that read nothing, in a row more.")
+def main(dashboards: str, ways: str, events: int, turns: int, frozen: int) -> None:
+    """Measure how soon dashboards see an event."""
+    prepare()
+    with PostgresServer() as server, tempfile.TemporaryDirectory() as folder:
+        server.create_database(DATABASE)
+        bench = Bench(server.url(DATABASE), Path(folder), events)
+        click.echo("way | dashboards | last ms | after answer | p99 | µs/message | KB idle | connect ms")
+        for count in map(int, dashboards.split(",")):
+            asyncio.run(bench.compare(count, ways.split(","), turns, frozen))
+        server.drop_database(DATABASE)
 
 
-def _frame(kind: str, **more: object) -> str:
-    return orjson.dumps({"type": kind, **more}).decode()
+class Bench:
+    """Runs the ways."""
+
+    def __init__(self, url: str, folder: Path, events: int) -> None:
+        self._url = url
+        self._folder = folder
+        self._events = events
+        self._frame = ""  #: of the product's last event
+
+    async def compare(self, count: int, ways: list[str], turns: int, frozen: int) -> None:
+        """Measure in turns, and tell the medians."""
+        found: dict[str, Figures] = {}
+        for _ in range(turns):
+            for way in ways:
+                await self.measure(way, count, found.setdefault(way, Figures()))
+            if frozen:
+                name = f"product, {frozen} frozen"
+                await self.measure("product", count, found.setdefault(name, Figures()), frozen)
+        for name, figures in found.items():
+            click.echo(" | ".join([name, str(count), *figures.row()]))
+
+    async def measure(self, name: str, count: int, figures: Figures, frozen: int = 0) -> None:
+        """Measure one turn of a way."""
+        opened = self._product if name in {"product", "for each"} else self._peer
+        async with opened(name) as way, running_clients() as clients:
+            pin(way.pid)
+            target = {"host": "127.0.0.1", "port": way.port, "token": way.token, "document": QUEUE}
+            await clients.tell("open", count=20, **target)
+            await self._warm_up(way, clients, 20)
+            before, spent = memory(way.pid), cpu_seconds(way.pid)
+            await clients.tell("open", count=count - 20, **target)
+            await self._settle(way)
+            figures.memory.append((memory(way.pid) - before) / (count - 20))
+            figures.connect.append((cpu_seconds(way.pid) - spent) * 1e3 / (count - 20))
+            await self._warm_up(way, clients, count)
+            if frozen:
+                await self._fill(way, clients, count, frozen)
+            for _ in range(self._events):
+                await self._tell(way, clients, count - frozen, figures)
+
+    async def _tell(self, way: Way, clients: Clients, count: int, figures: Figures) -> None:
+        spent = cpu_seconds(way.pid)
+        told = await way.ask(clients, count)
+        arrived = sorted(told["arrived"])
+        if told["status"] != "200" or len(arrived) != count or told["lost"]:
+            raise RuntimeError(f"{len(arrived)} of {count} have it, {told['lost']} lost: {told['answer']}")
+        await asyncio.sleep(0.05)
+        figures.last.append(arrived[-1])
+        figures.after_answer.append(arrived[-1] - told["answered"])
+        figures.p99.append(arrived[int(len(arrived) * 0.99) - 1])
+        figures.cpu.append((cpu_seconds(way.pid) - spent) * 1e6 / count)
+        if way.cast is not None:
+            self._frame = told["frame"]
+
+    async def _warm_up(self, way: Way, clients: Clients, count: int) -> None:
+        """Tell events until all have one: a subscription is not acknowledged."""
+        for _ in range(5):
+            told = await way.ask(clients, count, within=20.0)
+            if len(told["arrived"]) == count:
+                if way.cast is not None:
+                    self._frame = told["frame"]
+                return
+        raise RuntimeError(f"{len(told['arrived'])} of {count} follow: {told['answer']}")
+
+    async def _fill(self, way: Way, clients: Clients, count: int, frozen: int) -> None:
+        """Freeze some, and tell so much that nothing more can be written to them."""
+        await clients.tell("freeze", count=frozen)
+        for _ in range(_BULKS):
+            await way.ask(clients, count - frozen, _BULK)
+
+    async def _settle(self, way: Way) -> None:
+        """Wait until the server has nothing more to do but to look who is still there."""
+        spent = cpu_seconds(way.pid)
+        for _ in range(60):
+            await asyncio.sleep(0.5)
+            now = cpu_seconds(way.pid)
+            if now - spent < 0.1:
+                return
+            spent = now
+
+    @asynccontextmanager
+    async def _product(self, name: str) -> AsyncIterator[Way]:
+        database = Database(self._url)
+        async with database.owning() as tx:
+            await migrate.downgrade(tx, "base")
+            await migrate.upgrade(tx)
+        cast, port = await make_cast(database), free_port()
+        settings = {
+            "HANDOFF_SECRET": SECRET,
+            "HANDOFF_DATABASE_URL": self._url,
+            "HANDOFF_PORT": str(port),
+            "HANDOFF_WORKER": "off",
+            "HANDOFF_SHARED_STREAMS": str(name == "product").lower(),
+            "HANDOFF_SOCKETS_PER_USER": "20000",
+            "HANDOFF_CONNECT_LIMIT": "100000/minute",
+            "HANDOFF_MUTATION_LIMIT": "1000/second",
+        }
+        node = HandoffProcess("serve", env=settings, ready_url=f"http://127.0.0.1:{port}/readyz")
+        with closing(node):
+            await start(node)
+            yield await Way.of_product(node, port, cast)
+        await database.dispose()
+
+    @asynccontextmanager
+    async def _peer(self, name: str) -> AsyncIterator[Way]:
+        if not self._frame:
+            raise click.UsageError("The first way is the product: the others send its event.")
+        port = free_port()
+        env = {
+            "PATH": os.environ["PATH"],
+            "PORT": str(port),
+            "FRAME": self._frame,
+            "PYTHONPATH": str(Path.cwd()),
+        }
+        if name == "mercurius":
+            env["EVENT"] = orjson.dumps(orjson.loads(self._frame)["payload"]["data"]["queueChanged"]).decode()
+            process = await asyncio.create_subprocess_exec(
+                "node", "server.mjs", cwd=await self._installed(), env=env
+            )
+        else:
+            process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.broadcast", env=env)
+        try:
+            await eventually(lambda: _answers(port))
+            yield Way(process.pid, port, "")
+        finally:
+            process.kill()
+            await process.wait()
+
+    async def _installed(self) -> Path:
+        """Return a folder with the peer's program and packages."""
+        folder = self._folder / PEER.name
+        if not folder.exists():
+            shutil.copytree(PEER, folder, ignore=shutil.ignore_patterns("node_modules"))
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: ASYNC221, S603 (alone)
+        return folder
+
+
+async def _answers(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient() as http:
+            await http.get(f"http://127.0.0.1:{port}/")
+    except httpx.TransportError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

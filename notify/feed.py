@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from db import events, system
+from db.enums import EventKind
 from db.events import EventRow
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
@@ -24,6 +25,13 @@ log = logging.getLogger(__name__)
 #: How many events a subscriber may fall behind before it loses the oldest.
 QUEUE_LENGTH = 256
 _PAGE = 500
+#: What ends somebody's rights, or says how they want to be told. What follows is told after a look at them.
+_CHANGES_RIGHTS = {
+    EventKind.USER_DEACTIVATED,
+    EventKind.USER_SIGNED_OUT,
+    EventKind.API_KEY_REVOKED,
+    EventKind.PREFERENCES_UPDATED,
+}
 
 Wanted = Callable[[EventRow], bool]
 
@@ -43,46 +51,113 @@ class Heard:
 class Subscriber:
     """The bounded queue of one subscription. Full: the oldest event goes, and the next one says so."""
 
+    __slots__ = (
+        "_lost",
+        "_queue",
+        "_stopped",
+        "_waiter",
+        "_wanted",
+        "is_doubted",
+        "length",
+        "on_news",
+        "position",
+    )
+
     def __init__(self, wanted: Wanted, *, length: int) -> None:
         #: The account's last event when the subscription began; None until it has.
         self.position: int | None = None
+        #: Called for each event, and for each doubt, in place of waking who waits in `next`.
+        self.on_news: Callable[[], None] | None = None
+        #: Whether somebody's rights may have changed. Whoever looks again clears it before.
+        self.is_doubted = False
+        self.length = length
         self._wanted = wanted
-        self._queue: deque[Heard] = deque()
-        self._length = length
-        self._arrived = asyncio.Event()
+        self._queue: deque[EventRow] = deque()
+        self._lost = 0  #: events lost just before the first of the queue
+        self._waiter: asyncio.Future[None] | None = None
         self._stopped = False
 
     def offer(self, event: EventRow) -> None:
         """Queue an event if it is wanted; never waits, never grows beyond the length."""
         if self.position is None or not self._wanted(event):
             return
-        self._queue.append(Heard(event, 0))
-        if len(self._queue) > self._length:
-            lost, heir = self._queue.popleft(), self._queue.popleft()
-            self._queue.appendleft(Heard(heir.event, heir.missed_before + lost.missed_before + 1))
-        self._arrived.set()
+        self._queue.append(event)
+        if len(self._queue) > self.length:
+            self._queue.popleft()
+            self._lost += 1
+        self._tell()
+
+    def doubt(self) -> None:
+        """Say that the rights of somebody in the account may have changed."""
+        self.is_doubted = True
+        self._tell()
 
     def stop(self) -> None:
         """Wake the subscriber to its end."""
         self._stopped = True
-        self._arrived.set()
+        self.wake()
 
-    async def next(self, *, within: float) -> Heard | None:
-        """Return the next event, or None after `within` seconds without one.
+    def wake(self) -> None:
+        """Wake who waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def first(self) -> tuple[int, int] | None:
+        """The number of the next event, and how many were lost just before it; None: nothing waits."""
+        return (self._queue[0].sequence, self._lost) if self._queue and not self._stopped else None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an event waits, or a doubt, or the end."""
+        return bool(self._queue) or self.is_doubted or self._stopped
+
+    def peek(self) -> Heard | None:
+        """Return the next event without taking it, None where nothing waits."""
+        return Heard(self._queue[0], self._lost) if self._queue else None
+
+    def take(self) -> Heard | None:
+        """Return the next event, None where nothing waits.
 
         Raises:
             FeedStopped: the node is shutting down.
         """
-        if not self._queue and not self._stopped:
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(within):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return None
         if self._stopped:
             raise FeedStopped
-        return self._queue.popleft() if self._queue else None
+        if not self._queue:
+            return None
+        lost, self._lost = self._lost, 0
+        return Heard(self._queue.popleft(), lost)
+
+    async def until_woken(self) -> None:
+        """Wait until somebody calls `wake` or `stop`."""
+        if self._stopped:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def next(self, *, within: float) -> Heard | None:
+        """Return the next event, or None after `within` seconds without one, or at a doubt.
+
+        Raises:
+            FeedStopped: the node is shutting down.
+        """
+        if not self.has_news:
+            try:
+                async with asyncio.timeout(within):
+                    await self.until_woken()
+            except TimeoutError:
+                return None
+        return self.take()
+
+    def _tell(self) -> None:
+        if self.on_news is None:
+            self.wake()
+        else:
+            self.on_news()
 
 
 @dataclass(slots=True)
@@ -193,4 +268,7 @@ class Feed:
         for event in page:
             for subscriber in watch.subscribers:
                 subscriber.offer(event)
+            if event.kind in _CHANGES_RIGHTS:
+                for subscriber in watch.subscribers:
+                    subscriber.doubt()
         watch.position = page[-1].sequence

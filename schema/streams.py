@@ -10,9 +10,9 @@ subscriber with their own. So nothing has to be marked, and nothing can be forgo
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from graphql import (
@@ -28,6 +28,10 @@ from graphql import (
 from resolvers.identity import Caller
 from schema.context import Context, Services
 from schema.execution import CompletingExecutor
+from schema.outlets import current_outlet
+
+if TYPE_CHECKING:
+    from schema.fanout import Fanout
 
 #: How long a result is handed on. A slower subscriber executes the event again, and sees what is so by then.
 _SECONDS = 2.0
@@ -84,6 +88,7 @@ class Streams:
 
     _operations: OrderedDict[int, _Operation] = field(default_factory=OrderedDict)
     _results: OrderedDict[object, _Result] = field(default_factory=OrderedDict)
+    fanouts: dict[object, "Fanout"] = field(default_factory=dict)  #: of the audiences that are written to
 
     def operation(self, executor: "SharingExecutor") -> _Operation:
         """Return what is known of the executor's operation."""
@@ -124,27 +129,56 @@ class Streams:
 class SharingExecutor(CompletingExecutor):
     """Executes the events of subscriptions once, where the process has `Streams`; all else as ever."""
 
+    def cancellable_iterable(self, iterable: AsyncIterable[Any]) -> AsyncIterable[Any]:
+        """Leave word with the outlet of who executes; graphql-core asks this once, before the first event."""
+        outlet = current_outlet()
+        if outlet is not None:
+            outlet.executor = self
+        return super().cancellable_iterable(iterable)
+
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: ANN401 (graphql-core's own)
         """Execute, or wait for whoever executes the same."""
         context = self.context_value
         cursor = getattr(self.root_value, "cursor", None)
         if cursor is None or not isinstance(context, Context) or context.services.streams is None:
             return super().execute_operation(serially)
-        return self._share(context, context.services.streams, cursor)
+        return self._share(context.services.streams)
 
-    async def _share(self, context: Context, streams: Streams, cursor: str) -> ExecutionResult:
+    def audience(self, streams: Streams) -> tuple[object, ...]:
+        """Return what is equal for all subscriptions that are shown the same."""
         operation = streams.operation(self)
-        if not operation.needs_viewer:
-            given = self.variable_values.coerced
-            variables = tuple(repr(given.get(name)) for name in operation.variables)
-            key = (context.account_id, id(operation.node), variables, cursor, self.root_value.missed_before)
-            shared = cast("SharingExecutor", self.build_per_event_executor(self.root_value))
-            shared.context_value = AccountContext(context.services, context.account_id)
-            result = await streams.once(key, operation, shared._alone)
-            if not any(_needs_viewer(error) for error in result.errors or ()):
-                return ExecutionResult(result.data, None if result.errors is None else list(result.errors))
+        given = self.variable_values.coerced
+        variables = tuple(repr(given.get(name)) for name in operation.variables)
+        return (self.context_value.account_id, id(operation.node), variables)
+
+    def for_account(self, event: Any = None) -> "SharingExecutor":  # noqa: ANN401 (what the root field yields)
+        """Return an executor of an event for everybody who is shown the same."""
+        executor = cast("SharingExecutor", self.build_per_event_executor(event))
+        executor.context_value = AccountContext(self.context_value.services, self.context_value.account_id)
+        return executor
+
+    def needs_viewer(self, streams: Streams) -> bool:
+        """Tell whether what is shown depends on who is looking, as far as is known."""
+        return streams.operation(self).needs_viewer
+
+    async def execute_shared(self, streams: Streams, event: Any) -> ExecutionResult | None:  # noqa: ANN401
+        """Return what everybody is shown of an event; None: that depends on who is looking."""
+        operation = streams.operation(self)
+        if operation.needs_viewer:
+            return None
+        key = (*self.audience(streams), event.cursor, event.missed_before)
+        shared = self.for_account(event)
+        result = await streams.once(key, operation, shared._alone)
+        if any(_needs_viewer(error) for error in result.errors or ()):
             operation.needs_viewer = True
-        return await self._alone()
+            return None
+        return result
+
+    async def _share(self, streams: Streams) -> ExecutionResult:
+        result = await self.execute_shared(streams, self.root_value)
+        if result is None:
+            return await self._alone()
+        return ExecutionResult(result.data, None if result.errors is None else list(result.errors))
 
     async def _alone(self) -> ExecutionResult:
         result = super().execute_operation(False)

@@ -19,11 +19,13 @@ from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber
 from notify.policy import is_in
 from resolvers.errors import BadInput, Forbidden, NotFound
+from resolvers.identity import Caller
 from schema.context import Info
 from schema.enums import QueueChangeKind
+from schema.fanout import Follower, follow_with_others
 from schema.ids import read_optional_id
+from schema.outlets import ask_receipt, current_outlet
 from schema.permissions import signed_in
-from schema.receipts import ask_receipt
 from schema.types.handoffs import Handoff, load_handoff
 
 _PAGE = 200
@@ -118,17 +120,12 @@ class Subscription:
             return escalated and (tells_viewer or not viewer.is_responder) and team in (None, event.team_id)
 
         presence = _presence(info, viewer, team)
-        async with aclosing(_follow(info, wanted, after, presence)) as stream:
+        async with aclosing(_follow(info, wanted, after, presence, _escalation)) as stream:
             async for heard in stream:
-                handoff_id = _handoff_of(heard.event)
-                if viewer.is_responder and not _mutes_push(info):
-                    ask_receipt(Push(handoff_id, viewer.id, heard.event.round))
-                yield EscalationCreated(
-                    cursor=str(heard.event.sequence),
-                    missed_before=heard.missed_before,
-                    round=heard.event.round,
-                    handoff_id=handoff_id,
-                )
+                push = _push_of(heard.event, info.context.known_viewer)
+                if push is not None:
+                    ask_receipt(push)
+                yield _escalation(heard)
 
     @strawberry.subscription(
         description="Every change of the queue, parked sessions too. Nobody counts as online for it.",
@@ -144,14 +141,30 @@ class Subscription:
             changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
             return changed and team in (None, event.team_id)
 
-        async with aclosing(_follow(info, wanted, after, nullcontext())) as stream:
+        async with aclosing(_follow(info, wanted, after, nullcontext(), _change)) as stream:
             async for heard in stream:
-                yield QueueChange(
-                    cursor=str(heard.event.sequence),
-                    missed_before=heard.missed_before,
-                    kind=_QUEUE_CHANGES[heard.event.kind],
-                    handoff_id=_handoff_of(heard.event),
-                )
+                yield _change(heard)
+
+
+Make = Callable[[Heard], EscalationCreated | QueueChange]
+
+
+def _escalation(heard: Heard) -> EscalationCreated:
+    return EscalationCreated(
+        cursor=str(heard.event.sequence),
+        missed_before=heard.missed_before,
+        round=heard.event.round,
+        handoff_id=_handoff_of(heard.event),
+    )
+
+
+def _change(heard: Heard) -> QueueChange:
+    return QueueChange(
+        cursor=str(heard.event.sequence),
+        missed_before=heard.missed_before,
+        kind=_QUEUE_CHANGES[heard.event.kind],
+        handoff_id=_handoff_of(heard.event),
+    )
 
 
 async def _follow(
@@ -159,21 +172,24 @@ async def _follow(
     wanted: Callable[[EventRow], bool],
     after: str | None,
     presence: AbstractAsyncContextManager[None],
+    make: Make,
 ) -> AsyncGenerator[Heard, None]:
     """Yield the wanted events after the cursor in order, each once, until the viewer's rights end.
 
-    `presence` begins once no event can be missed: whoever counts as online is pushed to.
+    `presence` begins once no event can be missed: whoever counts as online is pushed to. Events that were
+    written to the client for all who follow the same (`schema/fanout.py`) are not yielded; `make` is what
+    they are made by.
     """
     context = info.context
-    account_id = context.account_id
-    began_as_responder = (await context.viewer()).is_responder
+    caller = await context.caller()
+    began_as_responder = caller.user.is_responder
     try:
-        async with context.services.feed.subscribe(account_id, wanted) as subscriber, presence:
+        async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:
             async for event in _missed(info, subscriber, after):
                 if wanted(event):
                     yield Heard(event, 0)
             while True:
-                heard = await subscriber.next(within=context.services.recheck_seconds)
+                heard = await _next(info, subscriber, caller, make)
                 caller = await context.look_again()
                 if began_as_responder and not caller.user.is_responder:
                     raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
@@ -181,6 +197,22 @@ async def _follow(
                     yield heard
     except FeedStopped:
         return
+
+
+async def _next(info: Info, subscriber: Subscriber, caller: Caller, make: Make) -> Heard | None:
+    """Wait for an event that is to be yielded, or for the time to look at the viewer again."""
+    outlet, streams = current_outlet(), info.context.services.streams
+    executor = outlet.executor if outlet is not None and outlet.is_direct else None
+    if executor is None or outlet is None or streams is None or executor.needs_viewer(streams):
+        heard = await subscriber.next(within=info.context.services.recheck_seconds)
+    else:
+        if not subscriber.has_news:
+            push_of = _push_of if make is _escalation else _no_push
+            follower = Follower(subscriber, outlet, caller, push_of)
+            await follow_with_others(streams, executor, make, follower)
+        heard = subscriber.take()
+    subscriber.is_doubted = False  # before the viewer is looked at: what comes meanwhile is a doubt again
+    return heard
 
 
 async def _missed(info: Info, subscriber: Subscriber, after: str | None) -> AsyncIterator[EventRow]:
@@ -218,13 +250,19 @@ def _presence(info: Info, viewer: UserRow, team: UUID | None) -> AbstractAsyncCo
     return info.context.services.presence.connected(viewer.account_id, viewer.id, team)
 
 
-def _mutes_push(info: Info) -> bool:
-    """Tell whether the viewer mutes pushes, as they were when looked at for the event that is yielded next.
+def _push_of(event: EventRow, viewer: UserRow | None) -> Push | None:
+    """Return what a receipt of an escalation confirms, given its viewer as they were last looked at.
 
-    The mail to somebody who does is on its way: a receipt would swallow it.
+    None of whom nothing is written down: viewers, and who mutes pushes. The mail to them is on its way, and
+    a receipt would swallow it.
     """
-    viewer = info.context.known_viewer
-    return viewer is not None and viewer.mute_push
+    if viewer is None or not viewer.is_responder or viewer.mute_push:
+        return None
+    return Push(_handoff_of(event), viewer.id, event.round)
+
+
+def _no_push(_event: EventRow, _viewer: UserRow | None) -> None:
+    """A change of the queue tells nobody."""
 
 
 def _handoff_of(event: EventRow) -> UUID:

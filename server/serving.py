@@ -21,6 +21,7 @@ from server.listening import check_address
 from server.process import Node, open_database, open_mail_server, read_signer
 from server.settings import Settings, SettingsError
 from server.supervisor import Place
+from server.wires import SocketProtocol
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ws=SocketProtocol,
                 ws_max_size=_LARGEST_FRAME,
                 ws_per_message_deflate=False,  # 40 KB a socket, for messages of 1 KB
                 timeout_graceful_shutdown=_DRAIN_SECONDS,

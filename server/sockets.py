@@ -36,8 +36,10 @@ from db.deliveries import Push
 from resolvers.errors import RateLimited
 from schema.context import Context
 from schema.documents import find_document
-from schema.receipts import collect_receipts
+from schema.outlets import current_outlet, open_outlet
 from server.frames import close_reason, fault_of
+from server.outlets import SocketOutlet
+from server.wires import SocketProtocol, wire_of
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,11 @@ class ClientStuck(WebSocketDisconnected):
 
 class SocketAdapter(ASGIWebSocketAdapter):
     """Sends within a time, so that a client that reads nothing costs nobody else anything."""
+
+    @property
+    def wire(self) -> SocketProtocol | None:
+        """Where messages can be written at once; None where the server has no such thing."""
+        return wire_of(self.ws.scope)
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message.
@@ -85,12 +92,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     _expiry: asyncio.Task[None] | None = None
     _serving: asyncio.Task[Any] | None = None
     _is_cut_off = False
-    _asked: dict[asyncio.Task[object] | None, list[Push]]
+    websocket: SocketAdapter
     _unanswered: OrderedDict[str, Push]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Strawberry's own arguments)
         super().__init__(*args, **kwargs)
-        self._asked = {}
         self._unanswered = OrderedDict()
 
     async def handle_message(self, message: Message) -> None:
@@ -129,13 +135,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await super().handle_subscribe(message)
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """Run an operation in its task, and collect the receipts that it asks for."""
-        task = asyncio.current_task()
-        self._asked[task] = collect_receipts()
-        try:
-            await super().run_operation(operation)
-        finally:
-            del self._asked[task]
+        """Run an operation in its task, with an outlet of its own."""
+        open_outlet(SocketOutlet(self, operation))
+        await super().run_operation(operation)
 
     async def handle_task_exception(self, error: Exception) -> None:
         """Log a fault of an operation's task; that its client has gone is none."""
@@ -191,16 +193,19 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             log.warning("client cut off: it reads nothing")
             self._serving.cancel()
 
+    def receipt_ping(self, push: Push) -> PingMessage:
+        """Return the ping that goes right after an event, and remember of what its pong is a receipt."""
+        self.context.services.receipts.written(self.context.account_id, push)
+        token = secrets.token_urlsafe(12)
+        self._unanswered[token] = push
+        if len(self._unanswered) > _MOST_UNANSWERED:
+            self._unanswered.popitem(last=False)
+        return {"type": "ping", "payload": {"receipt": token}}
+
     async def _ask_receipts(self) -> None:
-        asked = self._asked.get(asyncio.current_task(), [])
-        while asked:
-            push = asked.pop(0)
-            self.context.services.receipts.written(self.context.account_id, push)
-            token = secrets.token_urlsafe(12)
-            self._unanswered[token] = push
-            if len(self._unanswered) > _MOST_UNANSWERED:
-                self._unanswered.popitem(last=False)
-            await super().send_message({"type": "ping", "payload": {"receipt": token}})
+        outlet = current_outlet()
+        while outlet is not None and outlet.asked:
+            await super().send_message(self.receipt_ping(outlet.asked.pop(0)))
 
     async def _close_at(self, expires_at: datetime) -> None:
         left = expires_at - self.context.now

@@ -1,0 +1,43 @@
+"""The outlet of an operation that runs on a socket."""
+
+from typing import TYPE_CHECKING
+
+import orjson
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
+
+from db.deliveries import Push
+from schema.context import Context
+from schema.outlets import Outlet
+from server.wires import text_frame
+
+if TYPE_CHECKING:
+    from server.sockets import SocketHandler
+
+
+class SocketOutlet(Outlet):
+    """Writes what was executed for many as a message of this operation."""
+
+    __slots__ = ("_handler", "_operation", "_start", "_wire")
+
+    def __init__(self, handler: "SocketHandler", operation: Operation[Context, None]) -> None:
+        super().__init__()
+        self._handler = handler
+        self._operation = operation
+        self._start = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
+        self._wire = handler.websocket.wire
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the server is one that `write` can reach through."""
+        return self._wire is not None
+
+    def write(self, payload: bytes, push: Push | None) -> bool:
+        """Write an event as a `next` message, and with it the ping that asks for its receipt."""
+        is_running = self._handler.operations.get(self._operation.id) is self._operation
+        if self._wire is None or not is_running or not self._wire.is_ready:
+            return False
+        frames = text_frame(self._start, payload, b"}")
+        if push is not None:
+            frames += text_frame(orjson.dumps(self._handler.receipt_ping(push)))
+        self._wire.write(frames)
+        return True
