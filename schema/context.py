@@ -138,7 +138,7 @@ class Context:
     @property
     def known_user_id(self) -> UUID:
         """The id of the user who asks; known as `account_id` is."""
-        return self._known_caller.user.id
+        return self.known_caller.user.id
 
     async def count(self, action: str) -> None:
         """Count something that the caller does.
@@ -155,12 +155,12 @@ class Context:
     @property
     def account_id(self) -> UUID:
         """The account of the caller; known once `viewer` was asked, as every root field's permission does."""
-        return self._known_caller.user.account_id
+        return self.known_caller.user.account_id
 
     @property
     def expires_at(self) -> datetime | None:
         """When the caller's token ends, None for never; known as `account_id` is."""
-        return self._known_caller.expires_at
+        return self.known_caller.expires_at
 
     @cached_property
     def loaders(self) -> "Loaders":
@@ -168,7 +168,8 @@ class Context:
         return Loaders(self.services.database, self.account_id, self.services.now)
 
     @property
-    def _known_caller(self) -> Caller:
+    def known_caller(self) -> Caller:
+        """Who asks; known as `account_id` is."""
         if self._caller is None:
             raise Unauthenticated
         return self._caller

@@ -111,7 +111,7 @@ class Subscription:
         self, info: Info, team_id: TeamId = None, after: After = None
     ) -> AsyncGenerator[EscalationCreated, None]:
         """Follow the escalations."""
-        viewer = await info.context.viewer()
+        viewer = info.context.known_caller.user  # whom the permission has just asked for
         team = await _known_team(info, team_id)
 
         def wanted(event: EventRow) -> bool:
@@ -181,7 +181,7 @@ async def _follow(
     they are made by.
     """
     context = info.context
-    caller = await context.caller()
+    caller = context.known_caller
     began_as_responder = caller.user.is_responder
     try:
         async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:

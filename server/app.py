@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from schema.build import build_schema
 from server import health
@@ -23,6 +25,7 @@ from server.metrics import Metrics
 from server.process import Node, make_links
 from server.worker import working
 
+_GRAPHQL = "/graphql"
 _PAGE = Path(__file__).parent / "handoff_page.html"
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -30,6 +33,21 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class App(Starlette):
+    """Starlette, without its layers round a socket: each would stay as long as the socket is open."""
+
+    def __init__(self, endpoint: Endpoint, **kwargs: Any) -> None:  # noqa: ANN401 (Starlette's own arguments)
+        super().__init__(**kwargs)
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or serve a socket."""
+        if scope["type"] == "websocket" and scope["path"] == _GRAPHQL:
+            await self._endpoint(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def make_app(node: Node) -> Starlette:
@@ -57,8 +75,8 @@ def make_app(node: Node) -> Starlette:
     routes = [
         *explorer,
         Route("/", _to_graphql),
-        Route("/graphql", graphql),
-        WebSocketRoute("/graphql", graphql),
+        Route(_GRAPHQL, graphql),
+        WebSocketRoute(_GRAPHQL, graphql),
         Route("/handoffs/{handoff_id:uuid}", _handoff_page),
         *LinkPages(node.database, make_links(settings)).routes(),
         *_login_routes(node),
@@ -66,7 +84,7 @@ def make_app(node: Node) -> Starlette:
         Route("/healthz", health.alive),
         Route("/readyz", health.ready(node.database, node.wakeups)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=_cross_origin(settings.allowed_origins))
+    return App(graphql, routes=routes, lifespan=lifespan, middleware=_cross_origin(settings.allowed_origins))
 
 
 def _cross_origin(origins: list[str]) -> list[Middleware]:
@@ -88,7 +106,7 @@ def _login_routes(node: Node) -> list[Route]:
 
 
 async def _to_graphql(_: Request) -> Response:
-    return RedirectResponse("/graphql")
+    return RedirectResponse(_GRAPHQL)
 
 
 async def _handoff_page(_: Request) -> Response:

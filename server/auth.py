@@ -5,6 +5,7 @@ JWT, otherwise    signed by the identity provider, where one is configured
 hk_…              an API key
 """
 
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -29,6 +30,7 @@ _AUDIENCE = "handoff"
 _REQUIRED = ["exp", "sub", "aud"]
 #: Longer ones are not looked at: checking one would cost more than it is worth.
 _LONGEST_TOKEN = 16 * 1024
+#: Tokens of our own whose proof is remembered: their signatures need not be checked again.
 _MOST_REMEMBERED = 4096
 
 
@@ -37,7 +39,7 @@ class Tokens:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._read: dict[str, Proof] = {}  # its signature need not be checked again
+        self._proofs: OrderedDict[str, Proof] = OrderedDict()
 
     def sign(self, user_id: UUID, *, valid_for: timedelta) -> str:
         """Return a token that names the user."""
@@ -52,6 +54,13 @@ class Tokens:
         Raises:
             Unauthenticated: it is not valid, or no longer.
         """
+        proof = self._read(token)
+        self._proofs[token] = proof
+        if len(self._proofs) > _MOST_REMEMBERED:
+            self._proofs.popitem(last=False)
+        return proof
+
+    def _read(self, token: str) -> Proof:
         with refusing():
             claims = jwt.decode(
                 token,
@@ -64,14 +73,11 @@ class Tokens:
             proof = proof_of(claims, email=None)
             if proof.user_id is None:
                 raise jwt.InvalidTokenError
-        if len(self._read) >= _MOST_REMEMBERED:
-            self._read.clear()
-        self._read[token] = proof
-        return proof
+            return proof
 
     def known(self, token: str) -> Proof | None:
         """Return what a token proves that was read before; None for one that was not, or has ended."""
-        proof = self._read.get(token)
+        proof = self._proofs.get(token)
         return None if proof is None or proof.expires_at <= datetime.now(UTC) else proof
 
 

@@ -232,6 +232,7 @@ class Endpoint(GraphQL[Context, None]):
             RateLimited: its user opens too many; the socket is closed with 4429.
         """
         context.token = _token_of(context.connection_params)
+        context.connection_params = None  # else the token is held twice
         try:
             await context.count("connect")
         except Unauthenticated:

@@ -10,16 +10,22 @@ would swallow a mail.
 import asyncio
 import logging
 import secrets
+import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import orjson
 from graphql import GraphQLError
-from starlette.websockets import WebSocketState
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.http.exceptions import (
+    NonJsonMessageReceived,
+    NonTextMessageReceived,
+    WebSocketDisconnected,
+)
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
@@ -48,6 +54,8 @@ SEND_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
 #: Pings that may wait for their pong. A client that never answers costs no more than this.
 _MOST_UNANSWERED = 256
+#: Seconds; the loop refuses timers of years.
+_LONGEST_TIMER = 86_400.0
 #: Operations that one socket may have open.
 MOST_OPERATIONS = 100
 
@@ -63,6 +71,23 @@ class SocketAdapter(ASGIWebSocketAdapter):
     def wire(self) -> SocketProtocol | None:
         """Where messages can be written at once; None where the server has no such thing."""
         return wire_of(self.ws.scope)
+
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
+        """Yield what the client says. Strawberry's own holds the last message's text, too, until the next.
+
+        Raises:
+            NonJsonMessageReceived: it is no JSON object.
+            NonTextMessageReceived: it is no text.
+        """
+        try:
+            while self.ws.application_state != WebSocketState.DISCONNECTED:
+                yield self.view.decode_json(await self.ws.receive_text())
+        except orjson.JSONDecodeError as error:
+            raise NonJsonMessageReceived from error
+        except KeyError as error:
+            raise NonTextMessageReceived from error
+        except WebSocketDisconnect:
+            return
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send a message.
@@ -89,7 +114,8 @@ class SocketAdapter(ASGIWebSocketAdapter):
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket: closes when its token expires, and outlives a mistake in one of its operations."""
 
-    _expiry: asyncio.Task[None] | None = None
+    _expiry: asyncio.TimerHandle | None = None
+    _expiring: asyncio.Task[None] | None = None
     _serving: asyncio.Task[Any] | None = None
     _is_cut_off = False
     websocket: SocketAdapter
@@ -118,8 +144,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except Exception:
             log.exception("socket not accepted")
             await self.websocket.close(code=4500, reason="Something went wrong on the server")
-        if self.connection_acknowledged and self._expiry is None and self.context.expires_at is not None:
-            self._expiry = asyncio.create_task(self._close_at(self.context.expires_at))
+        if self.connection_acknowledged:
+            self.connection_init_timeout_task = None  # ended; with it goes what it was raised through
+            if self._expiry is None and self.context.expires_at is not None:
+                self._watch_expiry(self.context.expires_at)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Begin an operation, unless the socket has too many."""
@@ -131,7 +159,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         else:
             payload = message["payload"]
             documents = self.context.services.documents
-            payload["query"] = find_document(documents, payload["query"], payload.get("extensions"))
+            text = find_document(documents, payload["query"], payload.get("extensions"))
+            payload["query"] = sys.intern(text)  # held as long as the operation runs, by thousands
             await super().handle_subscribe(message)
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
@@ -182,6 +211,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """End every operation of the socket."""
         if self._expiry is not None:
             self._expiry.cancel()
+        if self._expiring is not None:
+            self._expiring.cancel()
         if self.context.on_close is not None:
             self.context.on_close()
         await super().shutdown()
@@ -207,9 +238,19 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         while outlet is not None and outlet.asked:
             await super().send_message(self.receipt_ping(outlet.asked.pop(0)))
 
-    async def _close_at(self, expires_at: datetime) -> None:
-        left = expires_at - self.context.now
-        await asyncio.sleep(max(0.0, left.total_seconds()))
+    def _watch_expiry(self, expires_at: datetime) -> None:
+        """Close the socket when its token ends. A timer: a task that sleeps is ten times as large."""
+        left = (expires_at - self.context.now).total_seconds()
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(min(max(0.0, left), _LONGEST_TIMER), self._expire, expires_at)
+
+    def _expire(self, expires_at: datetime) -> None:
+        if expires_at > self.context.now:
+            self._watch_expiry(expires_at)
+        else:
+            self._expiring = asyncio.create_task(self._close_expired())
+
+    async def _close_expired(self) -> None:
         with suppress(Exception):  # the client may have gone at this moment
             await self.websocket.close(code=4403, reason="Your token has expired")
 

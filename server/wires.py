@@ -4,9 +4,11 @@ ASGI knows one way to send: a coroutine, through every layer, for each message a
 message to a thousand clients that costs more than all the rest.
 """
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 from starlette.types import Scope
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 #: Where a socket's scope has its wire; a server that knows of none leaves it out.
@@ -14,8 +16,86 @@ _EXTENSION = "handoff.wire"
 _FINAL_TEXT = 0x81  # RFC 6455 section 5.2: FIN, and the opcode of text
 
 
+class Inbox:
+    """What came for one reader. An `asyncio.Queue` is 3 KB, most of it for what nobody here asks."""
+
+    __slots__ = ("_messages", "_waiter")
+
+    def __init__(self) -> None:
+        self._messages: list[ASGIReceiveEvent] = []  # short: nothing is read while one is in it
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: ASGIReceiveEvent) -> None:
+        """Add a message."""
+        self._messages.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def empty(self) -> bool:
+        """Tell whether there is none."""
+        return not self._messages
+
+    async def get(self) -> ASGIReceiveEvent:
+        """Wait for a message."""
+        while not self._messages:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._messages.pop(0)
+
+
+class Gate:
+    """What writers wait at, as at an `asyncio.Event`, which is 700 bytes larger."""
+
+    __slots__ = ("_is_open", "_waiters")
+
+    def __init__(self) -> None:
+        self._is_open = True
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def is_set(self) -> bool:
+        """Tell whether nobody has to wait."""
+        return self._is_open
+
+    def clear(self) -> None:
+        """Close it."""
+        self._is_open = False
+
+    def set(self) -> None:
+        """Open it."""
+        self._is_open = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is open."""
+        while not self._is_open:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (uvicorn's own arguments)
+        super().__init__(*args, **kwargs)
+        self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
+        self.writable = cast("asyncio.Event", Gate())
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a message; once the socket is accepted, forget what was said to open it."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            self.request.headers.clear()
+            self.response.headers.clear()
+            cast("list[object]", self.scope["headers"]).clear()
 
     async def run_asgi(self) -> None:
         """Run the application, which finds this connection in its scope."""
