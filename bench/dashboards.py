@@ -10,6 +10,7 @@ It is told what to do in lines of JSON, and answers each with one.
 import asyncio
 import base64
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -132,19 +133,20 @@ class Room:
         self.times, self.wanted = [], count
         self.is_complete.clear()
 
-    async def open(self, target: Target, count: int) -> dict[str, Any]:
-        """Open so many dashboards more, and wait until each has sent what it follows."""
+    async def open(self, target: Target, count: int, window: int | None) -> dict[str, Any]:
+        """Open so many dashboards more, and wait until each has sent what it follows.
+
+        `window`: bytes that each takes before it reads; None: as the system has it.
+        """
         loop, began, before = asyncio.get_running_loop(), time.perf_counter(), self.following
         for start in range(0, count, _AT_ONCE):
             address = f"127.0.0.{2 + len(self.dashboards) // _PER_ADDRESS}"
-            opened = await asyncio.gather(
-                *(
-                    loop.create_connection(
-                        lambda: Dashboard(target, self), target.host, target.port, local_addr=(address, 0)
-                    )
-                    for _ in range(min(_AT_ONCE, count - start))
-                )
-            )
+            sockets = [make_socket(address, window) for _ in range(min(_AT_ONCE, count - start))]
+            for each in sockets:
+                await loop.sock_connect(each, (target.host, target.port))
+            opened = [
+                await loop.create_connection(lambda: Dashboard(target, self), sock=each) for each in sockets
+            ]
             self.dashboards += [dashboard for _, dashboard in opened]
             async with asyncio.timeout(_PATIENCE):
                 await self._until_following(before + start + len(opened))
@@ -154,9 +156,9 @@ class Room:
         while self.following < count:  # noqa: ASYNC110 (an event for each would cost more than it measures)
             await asyncio.sleep(0.001)
 
-    def freeze(self, count: int) -> dict[str, Any]:
-        """Let the first ones read no more."""
-        for dashboard in self.dashboards[:count]:
+    def freeze(self, start: int, count: int) -> dict[str, Any]:
+        """Let some read no more, from the one with number `start` on."""
+        for dashboard in self.dashboards[start : start + count]:
             dashboard.transport.pause_reading()
         return {"frozen": count}
 
@@ -191,6 +193,16 @@ class Room:
         }
 
 
+def make_socket(address: str, window: int | None) -> socket.socket:
+    """Make a socket with a source address of its own: one address has too few ports for all."""
+    made = socket.socket()
+    made.setblocking(False)
+    if window is not None:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    made.bind((address, 0))
+    return made
+
+
 async def main() -> None:
     """Do what the lines say."""
     loop, room = asyncio.get_running_loop(), Room()
@@ -199,10 +211,10 @@ async def main() -> None:
         told = orjson.loads(line)
         match told.pop("do"):
             case "open":
-                count = told.pop("count")
-                answer = await room.open(Target(**told), count)
+                count, window = told.pop("count"), told.pop("window", None)
+                answer = await room.open(Target(**told), count, window)
             case "freeze":
-                answer = room.freeze(told["count"])
+                answer = room.freeze(**told)
             case "ask":
                 answer = await room.ask(**told)
         sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")

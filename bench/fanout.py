@@ -52,7 +52,10 @@ subscription { queueChanged { cursor missedBefore kind handoff {
 """
 #: Notes of an escalation that fills what lies between the server and a client that does not read.
 _BULK = "The log says nothing. " * 1500
-_BULKS = 150
+_BULKS = 20
+_WINDOW = 4096  #: bytes that a client which will be frozen takes before it reads
+#: More dashboards would need so long to be filled that the frozen ones were cut off before the measurement.
+_MOST_BESIDE_FROZEN = 1000
 _PATIENCE = 60.0
 
 
@@ -177,7 +180,7 @@ class Bench:
         for _ in range(turns):
             for way in ways:
                 await self.measure(way, count, found.setdefault(way, Figures()))
-            if frozen:
+            if 0 < frozen < count <= _MOST_BESIDE_FROZEN:
                 name = f"product, {frozen} frozen"
                 await self.measure("product", count, found.setdefault(name, Figures()), frozen)
         for name, figures in found.items():
@@ -189,16 +192,20 @@ class Bench:
         async with opened(name) as way, running_clients() as clients:
             pin(way.pid)
             target = {"host": "127.0.0.1", "port": way.port, "token": way.token, "document": QUEUE}
-            await clients.tell("open", count=20, **target)
-            await self._warm_up(way, clients, 20)
+            first = min(20, count // 2)
+            await clients.tell("open", count=first, **target)
+            await self._warm_up(way, clients, first)
             before, spent = memory(way.pid), cpu_seconds(way.pid)
-            await clients.tell("open", count=count - 20, **target)
+            await clients.tell("open", count=frozen, window=_WINDOW, **target)
+            await clients.tell("open", count=count - first - frozen, **target)
             await self._settle(way)
-            figures.memory.append((memory(way.pid) - before) / (count - 20))
-            figures.connect.append((cpu_seconds(way.pid) - spent) * 1e3 / (count - 20))
+            figures.memory.append((memory(way.pid) - before) / (count - first))
+            figures.connect.append((cpu_seconds(way.pid) - spent) * 1e3 / (count - first))
             await self._warm_up(way, clients, count)
             if frozen:
-                await self._fill(way, clients, count, frozen)
+                await clients.tell("freeze", start=first, count=frozen)
+                for _ in range(_BULKS):  # so that nothing more can be written to them
+                    await way.ask(clients, count - frozen, _BULK)
             for _ in range(self._events):
                 await self._tell(way, clients, count - frozen, figures)
 
@@ -225,12 +232,6 @@ class Bench:
                     self._frame = told["frame"]
                 return
         raise RuntimeError(f"{len(told['arrived'])} of {count} follow: {told['answer']}")
-
-    async def _fill(self, way: Way, clients: Clients, count: int, frozen: int) -> None:
-        """Freeze some, and tell so much that nothing more can be written to them."""
-        await clients.tell("freeze", count=frozen)
-        for _ in range(_BULKS):
-            await way.ask(clients, count - frozen, _BULK)
 
     async def _settle(self, way: Way) -> None:
         """Wait until the server has nothing more to do but to look who is still there."""
