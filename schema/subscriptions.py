@@ -5,8 +5,9 @@ follows: nothing is missed and nothing comes twice. Its viewer is asked for agai
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from typing import Annotated
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -16,7 +17,7 @@ from db.deliveries import Push
 from db.enums import EventKind, HandoffIntent
 from db.events import EventRow
 from db.users import UserRow
-from notify.feed import FeedStopped, Heard, Subscriber
+from notify.feed import FeedStopped, Heard, Subscriber, Wanted
 from notify.policy import is_in
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
@@ -28,6 +29,7 @@ from schema.outlets import ask_receipt, current_outlet
 from schema.permissions import signed_in
 from schema.types.handoffs import Handoff, load_handoff
 
+T = TypeVar("T")
 _PAGE = 200
 _TELLS_OF_ESCALATION = {
     EventKind.HANDOFF_CREATED,
@@ -111,21 +113,7 @@ class Subscription:
         self, info: Info, team_id: TeamId = None, after: After = None
     ) -> AsyncGenerator[EscalationCreated, None]:
         """Follow the escalations."""
-        viewer = info.context.known_caller.user  # whom the permission has just asked for
-        team = await _known_team(info, team_id)
-
-        def wanted(event: EventRow) -> bool:
-            escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
-            tells_viewer = event.except_id != viewer.id and is_in(event.audience, viewer.role)
-            return escalated and (tells_viewer or not viewer.is_responder) and team in (None, event.team_id)
-
-        presence = _presence(info, viewer, team)
-        async with aclosing(_follow(info, wanted, after, presence, _escalation)) as stream:
-            async for heard in stream:
-                push = _push_of(heard.event, info.context.known_viewer)
-                if push is not None:
-                    ask_receipt(push)
-                yield _escalation(heard)
+        return _follow(info, _ESCALATIONS, team_id, after)
 
     @strawberry.subscription(
         description="Every change of the queue, parked sessions too. Nobody counts as online for it.",
@@ -135,18 +123,24 @@ class Subscription:
         self, info: Info, team_id: TeamId = None, after: After = None
     ) -> AsyncGenerator[QueueChange, None]:
         """Follow the queue."""
-        team = await _known_team(info, team_id)
-
-        def wanted(event: EventRow) -> bool:
-            changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
-            return changed and team in (None, event.team_id)
-
-        async with aclosing(_follow(info, wanted, after, nullcontext(), _change)) as stream:
-            async for heard in stream:
-                yield _change(heard)
+        return _follow(info, _QUEUE, team_id, after)
 
 
-Make = Callable[[Heard], EscalationCreated | QueueChange]
+def _wants_escalation(viewer: UserRow, team: UUID | None) -> Wanted:
+    def wanted(event: EventRow) -> bool:
+        escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
+        tells_viewer = event.except_id != viewer.id and is_in(event.audience, viewer.role)
+        return escalated and (tells_viewer or not viewer.is_responder) and team in (None, event.team_id)
+
+    return wanted
+
+
+def _wants_change(_viewer: UserRow, team: UUID | None) -> Wanted:
+    def wanted(event: EventRow) -> bool:
+        changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
+        return changed and team in (None, event.team_id)
+
+    return wanted
 
 
 def _escalation(heard: Heard) -> EscalationCreated:
@@ -167,39 +161,55 @@ def _change(heard: Heard) -> QueueChange:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind(Generic[T]):
+    """What one of the fields follows."""
+
+    wants: Callable[[UserRow, UUID | None], Wanted]  #: of a viewer and a team
+    make: Callable[[Heard], T]  #: the field's value
+    push_of: Callable[[EventRow, UserRow | None], Push | None]  #: what to ask a receipt of
+    is_presence: bool  #: whether a responder who follows counts as online
+
+
 async def _follow(
-    info: Info,
-    wanted: Callable[[EventRow], bool],
-    after: str | None,
-    presence: AbstractAsyncContextManager[None],
-    make: Make,
-) -> AsyncGenerator[Heard, None]:
+    info: Info, kind: _Kind[T], team_id: strawberry.ID | None, after: str | None
+) -> AsyncGenerator[T, None]:
     """Yield the wanted events after the cursor in order, each once, until the viewer's rights end.
 
-    `presence` begins once no event can be missed: whoever counts as online is pushed to. Events that were
-    written to the client for all who follow the same (`schema/fanout.py`) are not yielded; `make` is what
-    they are made by.
+    Presence begins once no event can be missed: whoever counts as online is pushed to. Events that were
+    written to the client for all who follow the same (`schema/fanout.py`) are not yielded.
     """
     context = info.context
-    caller = context.known_caller
+    caller = context.known_caller  # whom the permission has just asked for
     began_as_responder = caller.user.is_responder
+    team = await _known_team(info, team_id)
+    wanted = kind.wants(caller.user, team)
+    presence = _presence(info, caller.user, team) if kind.is_presence else nullcontext()
     try:
         async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:
             async for event in _missed(info, subscriber, after):
                 if wanted(event):
-                    yield Heard(event, 0)
+                    yield _asking_receipt(info, kind, Heard(event, 0))
             while True:
-                heard = await _next(info, subscriber, caller, make)
+                heard = await _next(info, subscriber, caller, kind)
                 caller = await context.look_again()
                 if began_as_responder and not caller.user.is_responder:
                     raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
                 if heard is not None:
-                    yield heard
+                    yield _asking_receipt(info, kind, heard)
     except FeedStopped:
         return
 
 
-async def _next(info: Info, subscriber: Subscriber, caller: Caller, make: Make) -> Heard | None:
+def _asking_receipt(info: Info, kind: _Kind[T], heard: Heard) -> T:
+    """Return the value that is yielded next, and ask for its receipt."""
+    push = kind.push_of(heard.event, info.context.known_viewer)
+    if push is not None:
+        ask_receipt(push)
+    return kind.make(heard)
+
+
+async def _next(info: Info, subscriber: Subscriber, caller: Caller, kind: _Kind[T]) -> Heard | None:
     """Wait for an event that is to be yielded, or for the time to look at the viewer again."""
     outlet, streams = current_outlet(), info.context.services.streams
     executor = outlet.executor if outlet is not None and outlet.is_direct else None
@@ -207,9 +217,8 @@ async def _next(info: Info, subscriber: Subscriber, caller: Caller, make: Make) 
         heard = await subscriber.next(within=info.context.services.recheck_seconds)
     else:
         if not subscriber.has_news:
-            push_of = _push_of if make is _escalation else _no_push
-            follower = Follower(subscriber, outlet, caller, push_of)
-            await follow_with_others(streams, executor, make, follower)
+            follower = Follower(subscriber, outlet, caller, kind.push_of)
+            await follow_with_others(streams, executor, kind.make, follower)
         heard = subscriber.take()
     subscriber.is_doubted = False  # before the viewer is looked at: what comes meanwhile is a doubt again
     return heard
@@ -269,3 +278,7 @@ def _handoff_of(event: EventRow) -> UUID:
     if event.handoff_id is None:
         raise LookupError("an event about a handoff names none")
     return event.handoff_id
+
+
+_ESCALATIONS = _Kind(wants=_wants_escalation, make=_escalation, push_of=_push_of, is_presence=True)
+_QUEUE = _Kind(wants=_wants_change, make=_change, push_of=_no_push, is_presence=False)
