@@ -23,10 +23,10 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from db.glances import Glance, Rows
 from db.handoffs import QUEUE_ORDERS, QueueFilter, QueueOrder, queue_conditions
 from db.models import handoffs, session_branches, sessions, teams, users
 from db.pages import Page, SortKey
-from db.prepared import Prepared, Rows
 from db.session import Database
 from db.types import Named, Ranked
 
@@ -68,7 +68,7 @@ async def read(
 @lru_cache(_REMEMBERED)
 def _statement(
     paths: tuple[Path, ...], given: tuple[str, ...], order: QueueOrder, limit: int, *, is_first: bool
-) -> Prepared:
+) -> Glance:
     joins = _Joins()
     columns = [_plain(joins.column(path)) for path in paths]
     key = QUEUE_ORDERS[order]
@@ -78,7 +78,7 @@ def _statement(
         conditions.append(key.is_after(tuple(_key_values(key))))
     statement = select(*columns).select_from(joins.source).where(*conditions)
     # The number as a literal: PostgreSQL plans a page of unknown length as a tenth of the table.
-    return Prepared(statement.order_by(*key.order()).limit(literal_column(str(limit), Integer)))
+    return Glance(statement.order_by(*key.order()).limit(literal_column(str(limit), Integer)))
 
 
 class _Joins:

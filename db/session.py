@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from uuid_utils.compat import uuid7
 
-from db.prepared import BoundConnection, Prepared, Rows, glance
+from db.glances import BoundConnection, Glance, Rows, glance
 from db.row_security import AccountConnection, as_account
 
 R = TypeVar("R")
@@ -127,14 +127,14 @@ class Database:
             async with self._reader.connect() as connection:
                 yield Transaction(connection, account_id)
 
-    async def glance(self, account_id: UUID, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+    async def glance(self, account_id: UUID, statement: Glance, values: Mapping[str, Any]) -> Rows:
         """Run one statement that reads, in a transaction of its own."""
         if self._glancer is not None:
             return await glance(self._glancer, statement, values, account_id)
         async with self.reading(account_id) as tx:
             return await statement.fetch(tx.connection, values)
 
-    async def system_glance(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+    async def system_glance(self, statement: Glance, values: Mapping[str, Any]) -> Rows:
         """Run one statement across accounts that reads, for the functions of `db/system.py`."""
         if self._system_glancer is not None:
             return await glance(self._system_glancer, statement, values, None)

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
 from db.enums import AssessmentStatus, Channel, DeliveryKind, DeliveryStatus, HandoffState
+from db.glances import Glance
 from db.models import (
     account_counters,
     accounts,
@@ -39,7 +40,6 @@ from db.models import (
     nodes,
     users,
 )
-from db.prepared import Prepared
 from db.presence import STALE_AFTER
 from db.session import Database, SystemTransaction, columns_of
 from db.users import UserRow
@@ -64,7 +64,7 @@ class Known:
 _KNOWN = select(*columns_of(UserRow, users), account_counters.c.event_sequence).join_from(
     users, account_counters, users.c.account_id == account_counters.c.account_id
 )
-_KNOWN_BY_IDS = Prepared(
+_KNOWN_BY_IDS = Glance(
     _KNOWN.where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))),
     on_sqlite=_KNOWN.where(users.c.id.in_(bindparam("ids", expanding=True))),
 )

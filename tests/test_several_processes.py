@@ -28,11 +28,12 @@ from tests.cast import Cast, make_cast
 from tests.client import SECRET, make_settings
 from tests.live import Live
 from tests.mailing import make_due
+from tests.patience import PATIENCE
 from tests.servers import children
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.smtp import SmtpServer
-from tests.sockets import ESCALATIONS, PATIENCE, eventually
+from tests.sockets import ESCALATIONS, eventually
 from tests.terminal import Terminal
 from tests.test_presence_of_nodes import age_beats, nodes_with_people
 from tests.workers import times_sent, until_settled

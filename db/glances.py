@@ -1,4 +1,4 @@
-"""Statements that are built once and run often.
+"""Single statements that most requests run, past what SQLAlchemy does around each.
 
 SQLAlchemy builds a statement's text from objects, and each value of a row from the driver's, at every run.
 For the few statements that most requests run, that costs more than PostgreSQL needs to answer them. So these
@@ -25,7 +25,7 @@ Store = Callable[[Any], Any]  #: makes of a value what the driver is given
 _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 
 
-class Prepared:
+class Glance:
     """A statement that reads. It names its values with `bindparam`.
 
     A statement that passes a list names it in PostgreSQL's way (`= ANY`), and has a twin for SQLite.
@@ -91,7 +91,7 @@ class BoundConnection(asyncpg.Connection):
 
 
 async def glance(
-    engine: AsyncEngine, statement: Prepared, values: Mapping[str, Any], account_id: UUID | None
+    engine: AsyncEngine, statement: Glance, values: Mapping[str, Any], account_id: UUID | None
 ) -> Rows:
     """Run a statement on PostgreSQL in a transaction of its own, under an account or, with None, without.
 
