@@ -20,12 +20,12 @@ from assist import evidence
 from assist.cases import read_case
 from assist.port import AssessmentError, Assessor, Case, Draft, Evidence, Step
 from assist.quotes import without_secrets
-from db import assessments, events, handoffs, system
+from db import assessments, handoffs, system
 from db.assessments import Ready
 from db.enums import EventKind, HandoffState
-from db.events import Event
+from db.events import append_about
 from db.handoffs import HandoffRow
-from db.session import Database, Transaction, new_id
+from db.session import Database, new_id
 from db.system import LeasedAssessment
 
 log = logging.getLogger(__name__)
@@ -136,14 +136,15 @@ class Assessing:
         summary = f"assessed it: {ready.likely_cause or 'no likely cause'} ({ready.confidence.value})"
         async with self._database.transaction(handoff.account_id) as tx:
             if await assessments.settle_ready(tx, handoff.id, lease, ready, at=now):
-                await _append(tx, handoff, summary, at=now)
+                await append_about(tx, EventKind.HANDOFF_ASSESSED, handoff, None, summary, at=now)
 
     async def _settle_failed(self, handoff: HandoffRow, lease: UUID, error: str) -> None:
         now = self._now()
         log.warning("no assessment", extra={"handoff_id": str(handoff.id), "error": error})
         async with self._database.transaction(handoff.account_id) as tx:
             if await assessments.settle_failed(tx, handoff.id, lease, error, at=now):
-                await _append(tx, handoff, f"could not assess it: {error}", at=now)
+                summary = f"could not assess it: {error}"
+                await append_about(tx, EventKind.HANDOFF_ASSESSED, handoff, None, summary, at=now)
 
     async def _put_off(self, leased: LeasedAssessment, lease: UUID) -> None:
         """Try again later what failed for a reason of ours, until it is too late to be of use."""
@@ -158,21 +159,6 @@ class Assessing:
             await self._settle_failed(handoff, lease, "an error of the service; its log says more")
         except Exception:  # the lease ends, and then another worker tries
             log.exception("assessment not put off", extra={"handoff_id": str(leased.handoff_id)})
-
-
-async def _append(tx: Transaction, handoff: HandoffRow, summary: str, *, at: datetime) -> None:
-    event = Event(
-        kind=EventKind.HANDOFF_ASSESSED,
-        at=at,
-        summary=summary,
-        actor_id=None,
-        session_id=handoff.session_id,
-        handoff_id=handoff.id,
-        team_id=handoff.team_id,
-        intent=handoff.intent,
-        round=handoff.round,
-    )
-    await events.append(tx, event)
 
 
 def _findings(draft: Draft) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, insert, literal, select, update
 
 from db.enums import EventKind, HandoffIntent, ReminderAudience
+from db.handoffs import HandoffRow
 from db.models import account_counters, events
 from db.session import Transaction, columns_of
 
@@ -77,6 +78,34 @@ async def append(tx: Transaction, event: Event) -> int:
             insert(events).values(account_id=tx.account_id, sequence=tx.event_sequence, **values)
         )
     return tx.event_sequence
+
+
+async def append_about(
+    tx: Transaction,
+    kind: EventKind,
+    handoff: HandoffRow,
+    actor_id: UUID | None,
+    summary: str,
+    *,
+    at: datetime,
+    except_id: UUID | None = None,
+    audience: ReminderAudience | None = None,
+) -> int:
+    """Append an event about a handoff as it is now, and return its number."""
+    event = Event(
+        kind=kind,
+        at=at,
+        summary=summary,
+        actor_id=actor_id,
+        session_id=handoff.session_id,
+        handoff_id=handoff.id,
+        team_id=handoff.team_id,
+        intent=handoff.intent,
+        round=handoff.round,
+        except_id=except_id,
+        audience=audience,
+    )
+    return await append(tx, event)
 
 
 async def after(tx: Transaction, sequence: int, *, limit: int) -> list[EventRow]:

@@ -8,10 +8,10 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import deliveries, events, presence, users
+from db import deliveries, presence, users
 from db.deliveries import NewDelivery
 from db.enums import Channel, DeliveryKind, EventKind, HandoffIntent, HandoffState, ReminderAudience
-from db.events import Event
+from db.events import append_about
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.users import UserRow
@@ -65,36 +65,8 @@ async def tell_if_unreached(tx: Transaction, handoff: HandoffRow, *, now: dateti
         return False
     if await _mail_escalator(tx, handoff, DeliveryKind.UNREACHED, now=now):
         log.warning("nobody can be reached", extra={"handoff_id": str(handoff.id)})
-        await append(tx, EventKind.ESCALATION_UNREACHED, handoff, None, "found nobody to tell", now=now)
+        await append_about(tx, EventKind.ESCALATION_UNREACHED, handoff, None, "found nobody to tell", at=now)
     return True
-
-
-async def append(
-    tx: Transaction,
-    kind: EventKind,
-    handoff: HandoffRow,
-    actor_id: UUID | None,
-    summary: str,
-    *,
-    now: datetime,
-    except_id: UUID | None = None,
-    audience: ReminderAudience | None = None,
-) -> None:
-    """Append an event of a handoff, as the last statement of the transaction."""
-    event = Event(
-        kind=kind,
-        at=now,
-        summary=summary,
-        actor_id=actor_id,
-        session_id=handoff.session_id,
-        handoff_id=handoff.id,
-        team_id=handoff.team_id,
-        intent=handoff.intent,
-        round=handoff.round,
-        except_id=except_id,
-        audience=audience,
-    )
-    await events.append(tx, event)
 
 
 async def _mail_escalator(tx: Transaction, handoff: HandoffRow, kind: DeliveryKind, *, now: datetime) -> bool:

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from db import assessments, handoffs
 from db.enums import AssessmentStatus, EventKind, Verdict
+from db.events import append_about
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.users import UserRow
-from notify.rounds import append
 from resolvers.errors import AssessmentNotReady, HandoffNotClaimedByYou, HandoffNotFound
 from resolvers.permissions import require_responder
 
@@ -35,5 +35,5 @@ async def rate(
         raise AssessmentNotReady
     if await assessments.rate(tx, handoff_id, viewer.id, verdict, at=now):
         summary = f"found the assessment {verdict.value.lower()}"
-        await append(tx, EventKind.ASSESSMENT_RATED, handoff, viewer.id, summary, now=now)
+        await append_about(tx, EventKind.ASSESSMENT_RATED, handoff, viewer.id, summary, at=now)
     return handoff

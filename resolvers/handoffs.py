@@ -21,6 +21,7 @@ from db.enums import (
     SessionStatus,
     SkipReason,
 )
+from db.events import append_about
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
 from db.session import Transaction, new_id
@@ -28,7 +29,6 @@ from db.sessions import SessionRow
 from db.users import UserRow
 from notify import policy, rounds
 from notify.policy import Reach
-from notify.rounds import append
 from resolvers import psa_notes, snapshots
 from resolvers.errors import (
     BadInput,
@@ -119,9 +119,11 @@ async def create(
     await _remember(tx, viewer, new, handoff.id, now=now)
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
-        await append(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, now=now)
+        await append_about(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, at=now)
     summary = "parked the session" if new.intent == HandoffIntent.PARK else "escalated the session"
-    await append(tx, EventKind.HANDOFF_CREATED, handoff, viewer.id, summary, now=now, except_id=viewer.id)
+    await append_about(
+        tx, EventKind.HANDOFF_CREATED, handoff, viewer.id, summary, at=now, except_id=viewer.id
+    )
     await rounds.tell_if_unreached(tx, handoff, now=now)
     return Created(handoff, _reach(handoff))
 
@@ -151,7 +153,7 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
     await sessions.change(tx, session.id, {"status": SessionStatus.ACTIVE, "escalated_to_id": viewer.id})
     await deliveries.skip_unsent(tx, handoff_id, SkipReason.CLAIMED)
     await rounds.tell_escalator_of_claim(tx, handoff, now=now)
-    await append(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer.id, "claimed it", now=now)
+    await append_about(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer.id, "claimed it", at=now)
     return handoff
 
 
@@ -207,7 +209,7 @@ async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now
         push = deliveries.Push(handoff_id, viewer.id, handoff.round)
         await deliveries.lock(tx, [push])
         await deliveries.confirm_pushed(tx, [push], at=now)
-        await append(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff, viewer.id, "has seen it", now=now)
+        await append_about(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff, viewer.id, "has seen it", at=now)
     return handoff
 
 
@@ -228,7 +230,7 @@ async def reopen(
     told, online = await _audience(tx, session.team_id, handoff.intent, except_id=releaser_id, now=now)
     await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
     kind = EventKind.HANDOFF_RELEASED
-    await append(tx, kind, handoff, releaser_id, summary, now=now, except_id=releaser_id)
+    await append_about(tx, kind, handoff, releaser_id, summary, at=now, except_id=releaser_id)
     await rounds.tell_if_unreached(tx, handoff, now=now)
 
 
@@ -241,7 +243,7 @@ async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, 
     if handoff is not None:
         await _close(tx, handoff, now=now)
         summary = "closed it: the session was resolved"
-        await append(tx, EventKind.HANDOFF_CLOSED, handoff, viewer.id, summary, now=now)
+        await append_about(tx, EventKind.HANDOFF_CLOSED, handoff, viewer.id, summary, at=now)
 
 
 async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:

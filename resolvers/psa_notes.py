@@ -7,11 +7,11 @@ from db import handoffs, psa_connections, sessions
 from db import psa_notes as stored
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryStatus, EventKind, HandoffIntent
+from db.events import append_about
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
-from notify.rounds import append
 from resolvers.errors import HandoffNotFound, PsaNotConnected
 from resolvers.permissions import require_responder
 
@@ -42,7 +42,7 @@ async def push(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datet
     handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
     summary = f"asked for a note in ticket {ticket_id}"
     note = await stored.of_handoff(tx, handoff_id)
-    await append(tx, EventKind.PSA_NOTE_REQUESTED, handoff, viewer.id, summary, now=now)
+    await append_about(tx, EventKind.PSA_NOTE_REQUESTED, handoff, viewer.id, summary, at=now)
     assert note is not None  # noqa: S101 (stored above, under the session's lock)
     return note
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from db import deliveries, handoffs, policies, sessions
 from db.enums import DeliveryKind, EventKind, ReminderAudience
+from db.events import append_about
 from db.session import Transaction
 from notify import rounds
-from notify.rounds import append
 from resolvers.handoffs import reopen
 
 
@@ -33,13 +33,13 @@ async def remind(tx: Transaction, handoff_id: UUID, *, now: datetime, grace: tim
     )
     await rounds.tell(tx, handoff, DeliveryKind.REMINDER, told, online, now=now, grace=grace)
     whom = "owners and admins" if policy.remind == ReminderAudience.OWNERS_AND_ADMINS else "everyone"
-    await append(
+    await append_about(
         tx,
         EventKind.ESCALATION_REMINDED,
         handoff,
         None,
         f"reminded {whom}: nobody has claimed it",
-        now=now,
+        at=now,
         except_id=escalator,
         audience=policy.remind,
     )

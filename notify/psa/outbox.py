@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import events, handoffs, outbox, psa_connections, psa_leases, psa_notes
+from db import handoffs, outbox, psa_connections, psa_leases, psa_notes
 from db.enums import EventKind
-from db.events import Event
+from db.events import append_about
 from db.outbox import Attempt
 from db.psa_connections import PsaConnectionRow
 from db.psa_leases import LeasedConnection
@@ -227,17 +227,8 @@ class NoteOutbox:
             tx, note.id, lease, _attempt(note, now, accepted=True, code=None, text=said)
         ):
             raise _LeaseLost
-        event = Event(
-            kind=EventKind.PSA_NOTE_PUSHED,
-            at=now,
-            summary=f"put a note into ticket {note.psa_ticket_id} of {connection.name}",
-            session_id=handoff.session_id,
-            handoff_id=handoff.id,
-            team_id=handoff.team_id,
-            intent=handoff.intent,
-            round=handoff.round,
-        )
-        await events.append(tx, event)
+        summary = f"put a note into ticket {note.psa_ticket_id} of {connection.name}"
+        await append_about(tx, EventKind.PSA_NOTE_PUSHED, handoff, None, summary, at=now)
 
     async def _record_fault(
         self, tx: Transaction, connection: PsaConnectionRow, note: NoteRow, lease: UUID, fault: PsaFault
