@@ -14,11 +14,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Insert, select, update
 
 from db.enums import AssessmentStatus, ConfidenceTier, Verdict
-from db.models import assessments
+from db.models import assessments, handoffs
+from db.prepared import ACCOUNT, value
 from db.session import Transaction, columns_of
+from db.steps import Moved, Step, inserting
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,15 @@ class Ready:
     generated_by: str
 
 
-async def request(
-    tx: Transaction, handoff_id: UUID, *, at: datetime, mails_wait_until: datetime, deadline_at: datetime
-) -> None:
-    """Ask for the assessment of a handoff."""
+def requesting(*, at: datetime, mails_wait_until: datetime, deadline_at: datetime) -> Step:
+    """Ask for the assessment of a new handoff."""
     values = {
-        "status": AssessmentStatus.PENDING,
+        "assessment_status": AssessmentStatus.PENDING,
         "requested_at": at,
         "mails_wait_until": mails_wait_until,
-        "due_at": at,
         "deadline_at": deadline_at,
     }
-    statement = insert(assessments).values(account_id=tx.account_id, handoff_id=handoff_id, **values)
-    await tx.execute(statement)
+    return Step(_request, values)
 
 
 async def by_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, AssessmentRow]:
@@ -137,3 +135,20 @@ async def _settle(tx: Transaction, handoff_id: UUID, lease: UUID, values: dict[s
         .values(lease_until=None, leased_by=None, **values)
     )
     return await tx.execute(statement) == 1
+
+
+def _request(moved: Moved) -> Insert:
+    columns = assessments.c
+    requested_at = value("requested_at", columns.requested_at)
+    return inserting(
+        assessments,
+        {
+            "account_id": ACCOUNT,
+            "handoff_id": moved(handoffs.c.id),
+            "status": value("assessment_status", columns.status),
+            "requested_at": requested_at,
+            "mails_wait_until": value("mails_wait_until", columns.mails_wait_until),
+            "due_at": requested_at,
+            "deadline_at": value("deadline_at", columns.deadline_at),
+        },
+    )

@@ -14,14 +14,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Insert,
+    Select,
+    Update,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
-from db.models import deliveries
+from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
+from db.models import deliveries, handoffs
 from db.pages import Page, SortKey
+from db.prepared import ACCOUNT, add_rows, own, value
 from db.session import Transaction, columns_of, new_id
-from db.types import UtcDateTime
+from db.steps import Moved, Rows, Step, inserting, looked_up
+from db.types import UtcDateTime, is_among
 
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
@@ -87,16 +104,17 @@ async def add(
     at: datetime,
 ) -> None:
     """Store the deliveries of one round, all in one statement."""
-    shared = {
-        "account_id": tx.account_id,
-        "handoff_id": handoff_id,
-        "kind": kind,
-        "round": round_,
-        "created_at": at,
-    }
-    rows = [
+    rows = adding(handoff_id, kind, round_, wanted, at=at)
+    await add_rows(tx, rows.table, rows.same, rows.each)
+
+
+def adding(
+    handoff_id: UUID, kind: DeliveryKind, round_: int, wanted: Sequence[NewDelivery], *, at: datetime
+) -> Rows:
+    """Store the deliveries of one round with the move of a handoff."""
+    same = {"handoff_id": handoff_id, "kind": kind, "round": round_, "created_at": at}
+    each = [
         {
-            **shared,
             "id": new_id(),
             "recipient_id": new.recipient_id,
             "channel": new.channel,
@@ -107,8 +125,24 @@ async def add(
         }
         for new in wanted
     ]
-    if rows:
-        await tx.execute(insert(deliveries), rows)
+    return Rows(deliveries, same, each)
+
+
+def skipping(reason: SkipReason) -> Step:
+    """Skip with a move what `skip_unsent` skips."""
+    return Step(_skip_of_moved, {"skipped_status": DeliveryStatus.SKIPPED, "skipped_reason": reason})
+
+
+def telling_escalator(*, at: datetime) -> Step:
+    """Mail with a claim to the one who escalated that somebody else has it."""
+    values = {
+        "mail_id": new_id(),
+        "mail_channel": Channel.EMAIL,
+        "mail_kind": DeliveryKind.CLAIMED,
+        "mail_status": DeliveryStatus.PENDING,
+        "mail_at": at,
+    }
+    return Step(_mail_escalator, values)
 
 
 async def add_once(
@@ -299,9 +333,7 @@ async def count_of_handoff(tx: Transaction, handoff_id: UUID) -> int:
 async def _skip(
     tx: Transaction, handoff_id: UUID, reason: SkipReason, *conditions: ColumnElement[bool]
 ) -> int:
-    unconfirmed = and_(deliveries.c.channel == Channel.PUSH, deliveries.c.status == DeliveryStatus.SENT)
-    is_waiting = and_(deliveries.c.channel != Channel.PSA_NOTE, deliveries.c.status == DeliveryStatus.PENDING)
-    unsent = or_(is_waiting, unconfirmed)
+    unsent = _is_unsent(deliveries)
     await _lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
     statement = (
         update(deliveries)
@@ -325,3 +357,54 @@ def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tup
 
 def _select(tx: Transaction, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*columns_of(DeliveryRow, deliveries)).where(tx.own(deliveries), condition)
+
+
+def _is_unsent(table: FromClause) -> ColumnElement[bool]:
+    unconfirmed = and_(table.c.channel == Channel.PUSH, table.c.status == DeliveryStatus.SENT)
+    is_waiting = and_(table.c.channel != Channel.PSA_NOTE, table.c.status == DeliveryStatus.PENDING)
+    return or_(is_waiting, unconfirmed)
+
+
+def _skip_of_moved(moved: Moved) -> Update:
+    """Lock in the order of the ids, then change: a worker that holds one finishes with it first."""
+    unsent = deliveries.alias("unsent")
+    handoff_id = looked_up(moved(handoffs.c.id))
+    locked = (
+        select(unsent.c.id)
+        .where(own(unsent), unsent.c.handoff_id == handoff_id, _is_unsent(unsent))
+        .order_by(unsent.c.id)
+        .with_for_update(of=unsent)
+    )
+    return (
+        update(deliveries)
+        .where(own(deliveries), deliveries.c.handoff_id == handoff_id, is_among(deliveries.c.id, locked))
+        .values(
+            status=value("skipped_status", deliveries.c.status),
+            reason=value("skipped_reason", deliveries.c.reason),
+            lease_until=null(),
+            leased_by=null(),
+        )
+    )
+
+
+def _mail_escalator(moved: Moved) -> Insert:
+    columns = deliveries.c
+    at = value("mail_at", columns.created_at)
+    return inserting(
+        deliveries,
+        {
+            "account_id": ACCOUNT,
+            "id": value("mail_id", columns.id),
+            "handoff_id": moved(handoffs.c.id),
+            "recipient_id": moved(handoffs.c.handed_off_by_id),
+            "channel": value("mail_channel", columns.channel),
+            "kind": value("mail_kind", columns.kind),
+            "round": moved(handoffs.c.round),
+            "status": value("mail_status", columns.status),
+            "created_at": at,
+            "first_due_at": at,
+            "due_at": at,
+        },
+        moved(handoffs.c.intent) == HandoffIntent.ESCALATE,
+        moved(handoffs.c.claimed_by_id) != moved(handoffs.c.handed_off_by_id),
+    )

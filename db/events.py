@@ -1,20 +1,24 @@
 """The event log: what happened in an account, numbered without gaps in the order of the commits.
 
-`append` is the only function that writes an event. Whatever changes what a client can see goes through
-it, in the transaction that makes the change, as the last statement: a lock on the counter that is taken
-before another row's lock deadlocks.
+`append` is the only function that writes an event, and `numbering` the only statement that does, which
+`db/moves.py` takes into a larger one. Whatever changes what a client can see goes through them, in the
+transaction that makes the change, last: a lock on the counter that is taken before another row's lock
+deadlocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, insert, literal, select, update
+from sqlalchemy import ColumnElement, FromClause, Select, insert, select, true, update
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from db.enums import EventKind, HandoffIntent, ReminderAudience
 from db.handoffs import HandoffRow
-from db.models import account_counters, events
+from db.models import account_counters, events, handoffs
+from db.prepared import ACCOUNT, own, run, value
 from db.session import Transaction, columns_of
 
 
@@ -54,30 +58,57 @@ class EventRow:
     summary: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """An event about a handoff that is being moved; what it says of the handoff is taken from the row."""
+
+    kind: EventKind
+    at: datetime
+    actor_id: UUID | None
+    summary: str
+    except_id: UUID | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of `row_about`."""
+        return {f"event_{field.name}": getattr(self, field.name) for field in fields(self)}
+
+
 async def append(tx: Transaction, event: Event) -> int:
     """Give the event the account's next number, store it, and return the number.
 
     Nobody can see number n before n - 1: the counter's row stays locked until the commit.
     """
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
-    number = (
-        update(account_counters)
-        .where(tx.own(account_counters))
-        .values(event_sequence=account_counters.c.event_sequence + 1)
-        .returning(account_counters.c.event_sequence)
-    )
+    values = {f"event_{field.name}": getattr(event, field.name) for field in fields(event)}
     if tx.is_postgresql:
-        counter = number.cte("counter")
-        row = [literal(value, events.c[name].type) for name, value in values.items()]
-        source = select(literal(tx.account_id), counter.c.event_sequence, *row)
-        statement = insert(events).from_select(["account_id", "sequence", *values], source)
-        tx.event_sequence = await tx.fetch_value(statement.returning(events.c.sequence))
+        tx.event_sequence = (await run(tx, _NUMBERED, values)).scalar_one()
     else:
-        tx.event_sequence = await tx.fetch_value(number)
-        await tx.execute(
-            insert(events).values(account_id=tx.account_id, sequence=tx.event_sequence, **values)
-        )
+        tx.event_sequence = (await run(tx, _NUMBER, {})).scalar_one()
+        await run(tx, _STORED, values | {"event_sequence": tx.event_sequence})
     return tx.event_sequence
+
+
+def numbering(
+    row: Mapping[str, ColumnElement[Any]], moved: FromClause | None = None, *have_ended: ColumnElement[bool]
+) -> ReturningInsert[tuple[int]]:
+    """Return the statement that gives an event the account's next number, stores it and returns the number.
+
+    PostgreSQL's alone. The columns of the event may come from `moved`. The counter is not touched before the
+    conditions are found to hold.
+    """
+    counter = _count_up(*have_ended).cte("counter")
+    numbered = counter if moved is None else counter.join(moved, true())
+    source = select(ACCOUNT, counter.c.event_sequence, *row.values()).select_from(numbered)
+    insertion = insert(events).from_select(["account_id", "sequence", *row], source)
+    return insertion.returning(events.c.sequence)
+
+
+def row_about(moved: Callable[[ColumnElement[Any]], ColumnElement[Any]]) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of an event about a handoff whose columns `moved` gives, and of `News.values`."""
+    told = {field.name: value(f"event_{field.name}", events.c[field.name]) for field in fields(News)}
+    of_handoff = {"handoff_id": moved(handoffs.c.id)}
+    of_handoff |= {name: moved(handoffs.c[name]) for name in ("session_id", "team_id", "intent", "round")}
+    return {**told, **of_handoff}
 
 
 async def append_about(
@@ -106,6 +137,13 @@ async def append_about(
         audience=audience,
     )
     return await append(tx, event)
+
+
+async def append_news(tx: Transaction, news: News, handoff: HandoffRow) -> int:
+    """Append the news of a handoff, and return its number."""
+    return await append_about(
+        tx, news.kind, handoff, news.actor_id, news.summary, at=news.at, except_id=news.except_id
+    )
 
 
 async def after(tx: Transaction, sequence: int, *, limit: int) -> list[EventRow]:
@@ -143,3 +181,20 @@ async def latest_sequence(tx: Transaction) -> int:
 
 def _select(tx: Transaction) -> Select[tuple[object, ...]]:
     return select(*columns_of(EventRow, events)).where(tx.own(events))
+
+
+def _count_up(*conditions: ColumnElement[bool]) -> ReturningUpdate[tuple[int]]:
+    return (
+        update(account_counters)
+        .where(own(account_counters), *conditions)
+        .values(event_sequence=account_counters.c.event_sequence + 1)
+        .returning(account_counters.c.event_sequence)
+    )
+
+
+_ROW = {field.name: value(f"event_{field.name}", events.c[field.name]) for field in fields(Event)}
+_NUMBERED = numbering(_ROW)
+_NUMBER = _count_up()
+_STORED = insert(events).values(
+    {"account_id": ACCOUNT, "sequence": value("event_sequence", events.c.sequence), **_ROW}
+)

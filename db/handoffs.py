@@ -21,10 +21,12 @@ from sqlalchemy import (
 )
 
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
-from db.models import handoffs, sessions
+from db.models import account_policies, handoffs, sessions
 from db.pages import Page, SortKey
+from db.prepared import Ask, fetch, own, value
 from db.session import Transaction, columns_of
-from db.types import UtcDateTime
+from db.steps import Move
+from db.types import UtcDateTime, later
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +94,26 @@ _COLUMNS = columns_of(HandoffRow, handoffs)
 _IS_OPEN = handoffs.c.state == literal_column(f"'{HandoffState.OPEN.value}'")
 
 
-async def add(tx: Transaction, row: HandoffRow) -> None:
+def adding(row: HandoffRow) -> Move:
     """Store a handoff.
 
-    Raises:
-        IntegrityError: `uq_handoffs_one_unfinished`, the session has an open or claimed one.
+    It raises IntegrityError on `uq_handoffs_one_unfinished` where the session has an open or claimed one.
     """
-    await tx.execute(insert(handoffs).values({column.name: getattr(row, column.name) for column in _COLUMNS}))
+    return Move(_ADD, {f"handoff_{column.name}": getattr(row, column.name) for column in _COLUMNS})
 
 
-async def claim(
-    tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime, expires_at: datetime | None
-) -> HandoffRow | None:
-    """Give an open handoff to the user, and return it; None where it is not open.
+def claiming(handoff_id: UUID, user_id: UUID, *, at: datetime) -> Move:
+    """Give an open handoff to the user, for as long as the policy says; it matches none that is not open.
 
     The one statement is the arbiter: of any number that arrive together, the first to reach the row
     changes it, and for every other the condition no longer holds.
     """
-    values = {
-        "state": HandoffState.CLAIMED,
-        "claimed_by_id": user_id,
-        "claimed_at": at,
-        "claim_expires_at": expires_at,
-    }
-    return await _move(tx, handoff_id, handoffs.c.state == HandoffState.OPEN, values)
+    return Move(_CLAIM, {"claim_id": handoff_id, "claimer_id": user_id, "claim_at": at})
+
+
+def ask_unfinished(session_id: UUID) -> Ask[HandoffRow]:
+    """Ask for the session's open or claimed handoff; there is at most one."""
+    return Ask(_UNFINISHED, HandoffRow, {"session_id": session_id})
 
 
 async def extend_claim(tx: Transaction, handoff_id: UUID, *, expires_at: datetime) -> None:
@@ -195,8 +193,7 @@ async def note_pushed(tx: Transaction, handoff_id: UUID, psa_note_id: str) -> Ha
 
 async def unfinished_of(tx: Transaction, session_id: UUID) -> HandoffRow | None:
     """Return the session's open or claimed handoff; there is at most one."""
-    mine = and_(handoffs.c.session_id == session_id, handoffs.c.state != HandoffState.CLOSED)
-    return await tx.fetch_one(_select(tx, mine), HandoffRow)
+    return next(iter(await fetch(tx, ask_unfinished(session_id))), None)
 
 
 async def by_ids(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, HandoffRow]:
@@ -281,3 +278,30 @@ async def _move(
 
 def _select(tx: Transaction, *conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*_COLUMNS).where(tx.own(handoffs), *conditions)
+
+
+_ADD = (
+    insert(handoffs)
+    .values({column.name: value(f"handoff_{column.name}", column) for column in _COLUMNS})
+    .returning(*_COLUMNS)
+)
+_claimed_at = value("claim_at", handoffs.c.claimed_at)
+#: As `AccountPolicy.claim_expires_at` tells; NULL where the account has no policy, or none for claims.
+_claim_lasts = select(account_policies.c.claim_expires_after).where(own(account_policies)).scalar_subquery()
+_CLAIM = (
+    update(handoffs)
+    .where(own(handoffs), handoffs.c.id == value("claim_id", handoffs.c.id))
+    .where(handoffs.c.state == HandoffState.OPEN)
+    .values(
+        state=HandoffState.CLAIMED,
+        claimed_by_id=value("claimer_id", handoffs.c.claimed_by_id),
+        claimed_at=_claimed_at,
+        claim_expires_at=later(_claimed_at, _claim_lasts),
+    )
+    .returning(*_COLUMNS)
+)
+_UNFINISHED = select(*_COLUMNS).where(
+    own(handoffs),
+    handoffs.c.session_id == value("session_id", handoffs.c.session_id),
+    handoffs.c.state != HandoffState.CLOSED,
+)

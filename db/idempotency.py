@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, not_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Insert, delete, select
 
-from db.models import idempotency_keys
+from db.models import handoffs, idempotency_keys
+from db.prepared import ACCOUNT, Ask, own, value
 from db.session import Transaction, columns_of
+from db.steps import Moved, Step, inserting
 
 #: How long a key is remembered.
 REMEMBERED_FOR = timedelta(hours=24)
@@ -20,29 +21,52 @@ class KeyRow:
 
     fingerprint: str  #: of the whole input
     handoff_id: UUID
+    created_at: datetime
+
+    def is_forgotten(self, now: datetime) -> bool:
+        """Tell whether the key is that old that it may be used anew."""
+        return self.created_at <= now - REMEMBERED_FOR
 
 
-async def find(tx: Transaction, user_id: UUID, key: str, *, now: datetime) -> KeyRow | None:
-    """Return what the user made with the key in the last 24 hours; a key older than that is forgotten."""
-    own = (tx.own(idempotency_keys), idempotency_keys.c.user_id == user_id, idempotency_keys.c.key == key)
-    recent = idempotency_keys.c.created_at > now - REMEMBERED_FOR
-    statement = select(*columns_of(KeyRow, idempotency_keys)).where(*own, recent)
-    row = await tx.fetch_one(statement, KeyRow)
-    if row is None:
-        # Only the old one: another request may have committed a new one since the statement above.
-        await tx.execute(delete(idempotency_keys).where(*own, not_(recent)))
-    return row
+def ask(user_id: UUID, key: str) -> Ask[KeyRow]:
+    """Ask what the user made with the key, however long ago."""
+    return Ask(_KEY, KeyRow, {"key_user_id": user_id, "key": key})
 
 
-async def remember(tx: Transaction, user_id: UUID, key: str, made: KeyRow, *, at: datetime) -> bool:
-    """Store a key with what was made; False where another request uses the key at this moment."""
-    insert = postgresql.insert if tx.is_postgresql else sqlite.insert
-    statement = insert(idempotency_keys).values(
-        account_id=tx.account_id,
-        user_id=user_id,
-        key=key,
-        fingerprint=made.fingerprint,
-        handoff_id=made.handoff_id,
-        created_at=at,
+async def forget(tx: Transaction, user_id: UUID, key: str, *, now: datetime) -> None:
+    """Forget a key that is too old, and only that: another request may have committed a new one by now."""
+    mine = (tx.own(idempotency_keys), idempotency_keys.c.user_id == user_id, idempotency_keys.c.key == key)
+    is_old = idempotency_keys.c.created_at <= now - REMEMBERED_FOR
+    await tx.execute(delete(idempotency_keys).where(*mine, is_old))
+
+
+def remembering(user_id: UUID, key: str, fingerprint: str, *, at: datetime) -> Step:
+    """Store a key with the handoff that is made.
+
+    The move raises IntegrityError on `pk_idempotency_keys` where another request uses the key at this moment:
+    it waits until that one ends.
+    """
+    values = {"key_user_id": user_id, "key": key, "fingerprint": fingerprint, "key_used_at": at}
+    return Step(_remember, values)
+
+
+def _remember(moved: Moved) -> Insert:
+    columns = idempotency_keys.c
+    return inserting(
+        idempotency_keys,
+        {
+            "account_id": ACCOUNT,
+            "user_id": value("key_user_id", columns.user_id),
+            "key": value("key", columns.key),
+            "fingerprint": value("fingerprint", columns.fingerprint),
+            "handoff_id": moved(handoffs.c.id),
+            "created_at": value("key_used_at", columns.created_at),
+        },
     )
-    return await tx.execute(statement.on_conflict_do_nothing()) == 1
+
+
+_KEY = select(*columns_of(KeyRow, idempotency_keys)).where(
+    own(idempotency_keys),
+    idempotency_keys.c.user_id == value("key_user_id", idempotency_keys.c.user_id),
+    idempotency_keys.c.key == value("key", idempotency_keys.c.key),
+)

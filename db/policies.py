@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.enums import ReminderAudience
 from db.models import account_policies
+from db.prepared import Ask, fetch, own
 from db.session import Transaction
 
 
@@ -31,17 +32,12 @@ class AccountPolicy:
 
 async def read(tx: Transaction) -> AccountPolicy:
     """Return the account's policy, the default where it has set none."""
-    columns = account_policies.c
-    statement = select(columns.reminder_after, columns.remind, columns.claim_expires_after)
-    row = (await tx.connection.execute(statement.where(tx.own(account_policies)))).first()
-    if row is None:
-        return AccountPolicy()
-    expires = row.claim_expires_after
-    return AccountPolicy(
-        reminder_after=tuple(timedelta(seconds=seconds) for seconds in row.reminder_after),
-        remind=row.remind,
-        claim_expires_after=None if expires is None else timedelta(seconds=expires),
-    )
+    return next(iter(await fetch(tx, ask())), AccountPolicy())
+
+
+def ask() -> Ask[AccountPolicy]:
+    """Ask for the account's policy, which has no row where it has set none."""
+    return Ask(_POLICY, _policy, {})
 
 
 async def store(tx: Transaction, policy: AccountPolicy) -> None:
@@ -55,3 +51,17 @@ async def store(tx: Transaction, policy: AccountPolicy) -> None:
     insert = postgresql.insert if tx.is_postgresql else sqlite.insert
     statement = insert(account_policies).values(account_id=tx.account_id, **values)
     await tx.execute(statement.on_conflict_do_update(index_elements=["account_id"], set_=values))
+
+
+def _policy(reminder_after: list[int], remind: ReminderAudience, expires: int | None) -> AccountPolicy:
+    return AccountPolicy(
+        reminder_after=tuple(timedelta(seconds=seconds) for seconds in reminder_after),
+        remind=remind,
+        claim_expires_after=None if expires is None else timedelta(seconds=expires),
+    )
+
+
+_columns = account_policies.c
+_POLICY = select(_columns.reminder_after, _columns.remind, _columns.claim_expires_after).where(
+    own(account_policies)
+)

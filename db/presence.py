@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
 
-from db.models import connections, nodes
+from db.models import connections, nodes, sessions
+from db.prepared import Ask, own, value
 from db.session import Transaction
 
 #: How long a node is believed to live after its last beat.
@@ -49,6 +50,12 @@ async def online_for(tx: Transaction, team_id: UUID | None, *, now: datetime) ->
     return await _online(tx, now, follows)
 
 
+def ask_online(session_id: UUID, *, now: datetime) -> Ask[UUID]:
+    """Ask for the users whose dashboards show an escalation of a session."""
+    values = {"session_id": session_id, "alive_since": now - STALE_AFTER}
+    return Ask(_ONLINE, lambda user_id: user_id, values)
+
+
 async def online_among(tx: Transaction, user_ids: Sequence[UUID], *, now: datetime) -> set[UUID]:
     """Return those of the users who have any dashboard open."""
     return await _online(tx, now, connections.c.user_id.in_(user_ids))
@@ -58,3 +65,18 @@ async def _online(tx: Transaction, now: datetime, condition: ColumnElement[bool]
     alive = and_(nodes.c.id == connections.c.node_id, nodes.c.heartbeat_at > now - STALE_AFTER)
     statement = select(connections.c.user_id).join(nodes, alive).where(tx.own(connections), condition)
     return set((await tx.connection.execute(statement.distinct())).scalars())
+
+
+_alive = and_(
+    nodes.c.id == connections.c.node_id, nodes.c.heartbeat_at > value("alive_since", nodes.c.heartbeat_at)
+)
+_its_team = select(sessions.c.team_id).where(
+    own(sessions), sessions.c.id == value("session_id", sessions.c.id)
+)
+_ONLINE = (
+    select(connections.c.user_id)
+    .join(nodes, _alive)
+    .where(own(connections))
+    .where(or_(connections.c.team_id.is_(None), connections.c.team_id == _its_team.scalar_subquery()))
+    .distinct()
+)

@@ -12,6 +12,7 @@ from db.enums import PsaProvider, PsaStatus
 from db.errors import unique
 from db.models import deliveries, psa_connections, sessions
 from db.pages import Page, SortKey
+from db.prepared import Ask, own, value
 from db.session import Transaction, columns_of
 
 _NEWEST = SortKey((psa_connections.c.created_at, psa_connections.c.id), descending=True)
@@ -52,6 +53,11 @@ async def by_ids(tx: Transaction, connection_ids: Sequence[UUID]) -> dict[UUID, 
     """Return the connections of this account among the ids."""
     rows = await tx.fetch_all(_select(tx).where(psa_connections.c.id.in_(connection_ids)), PsaConnectionRow)
     return {row.id: row for row in rows}
+
+
+def ask_automatic(session_id: UUID) -> Ask[UUID]:
+    """Ask for the connection that a session's ticket is in, if each escalation gets a note there."""
+    return Ask(_AUTOMATIC, lambda connection_id: connection_id, {"session_id": session_id})
 
 
 async def lock(tx: Transaction, connection_id: UUID) -> PsaConnectionRow | None:
@@ -119,3 +125,11 @@ async def remove(tx: Transaction, connection_id: UUID) -> None:
 
 def _select(tx: Transaction) -> Select[tuple[object, ...]]:
     return select(*columns_of(PsaConnectionRow, psa_connections)).where(tx.own(psa_connections))
+
+
+_AUTOMATIC = (
+    select(psa_connections.c.id)
+    .join(sessions, psa_connections.c.id == sessions.c.psa_connection_id)
+    .where(own(psa_connections), own(sessions), sessions.c.id == value("session_id", sessions.c.id))
+    .where(sessions.c.psa_ticket_id.is_not(None), psa_connections.c.automatic)
+)

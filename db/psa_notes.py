@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import Insert, and_, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.deliveries import DeliveryRow
 from db.enums import Channel, DeliveryKind, DeliveryStatus
-from db.models import deliveries, delivery_attempts, psa_connections
+from db.models import deliveries, delivery_attempts, handoffs, psa_connections
+from db.prepared import ACCOUNT, value
 from db.session import Transaction, columns_of, new_id
+from db.steps import Moved, Step, inserting
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,21 @@ async def add_once(
         psa_ticket_id=ticket_id,
     )
     return await tx.execute(statement.on_conflict_do_nothing()) == 1
+
+
+def adding(connection_id: UUID, ticket_id: str, *, at: datetime, due_at: datetime) -> Step:
+    """Store the note of a new handoff."""
+    values = {
+        "note_id": new_id(),
+        "note_channel": Channel.PSA_NOTE,
+        "note_kind": DeliveryKind.PSA_NOTE,
+        "note_status": DeliveryStatus.PENDING,
+        "note_connection_id": connection_id,
+        "note_ticket_id": ticket_id,
+        "note_due_at": due_at,
+        "note_at": at,
+    }
+    return Step(_add, values)
 
 
 async def of_handoff(tx: Transaction, handoff_id: UUID) -> DeliveryRow | None:
@@ -130,3 +147,25 @@ async def begin(
         values = {"delivery_id": row.id, "number": row.attempts, "started_at": at}
         await tx.execute(insert(delivery_attempts).values(account_id=tx.account_id, **values))
     return row
+
+
+def _add(moved: Moved) -> Insert:
+    columns = deliveries.c
+    due_at = value("note_due_at", columns.due_at)
+    return inserting(
+        deliveries,
+        {
+            "account_id": ACCOUNT,
+            "id": value("note_id", columns.id),
+            "handoff_id": moved(handoffs.c.id),
+            "channel": value("note_channel", columns.channel),
+            "kind": value("note_kind", columns.kind),
+            "round": moved(handoffs.c.round),
+            "status": value("note_status", columns.status),
+            "created_at": value("note_at", columns.created_at),
+            "first_due_at": due_at,
+            "due_at": due_at,
+            "psa_connection_id": value("note_connection_id", columns.psa_connection_id),
+            "psa_ticket_id": value("note_ticket_id", columns.psa_ticket_id),
+        },
+    )

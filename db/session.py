@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from uuid_utils.compat import uuid7
 
 from db.glances import BoundConnection, Glance, Rows, glance
-from db.row_security import AccountConnection, as_account
+from db.row_security import AccountConnection, Beginning, as_account
 
 R = TypeVar("R")
 
@@ -73,6 +73,21 @@ class Transaction(SystemTransaction):
     account_id: UUID
     #: The highest event number written so far in this transaction; 0 when none was.
     event_sequence: int = 0
+    #: What goes with the BEGIN; None where nothing can be added to it.
+    beginning: Beginning | None = None
+
+    async def lock(self, statement: str) -> None:
+        """Run a statement without parameters that locks rows, on PostgreSQL: SQLite has locked everything.
+
+        It goes with the BEGIN where the transaction has not begun. What is read after it is as those left it
+        who held the rows before.
+        """
+        if not self.is_postgresql:
+            return
+        if self.beginning is None or self.beginning.is_sent:
+            await self.connection.exec_driver_sql(statement)
+        else:
+            self.beginning.first = statement
 
     def own(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row of `table`, or of an alias of it, belongs to this account."""
@@ -112,9 +127,9 @@ class Database:
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
         """Open the one transaction of an entry point; commit at its end, roll back on any exception."""
-        with as_account(account_id):
+        with as_account(account_id) as beginning:
             async with self._writer.begin() as connection:
-                tx = Transaction(connection, account_id)
+                tx = Transaction(connection, account_id, beginning=beginning)
                 yield tx
         if tx.event_sequence:
             for hear in self.on_commit:

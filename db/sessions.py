@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, Update, func, insert, null, select, update
 
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
 from db.pages import Page, SortKey
+from db.prepared import Ask, own, value
 from db.session import Transaction, columns_of, new_id
+from db.steps import Moved, Step, looked_up
 
 _NEWEST_FIRST = SortKey([sessions.c.created_at, sessions.c.id], descending=True)
 
@@ -87,6 +89,37 @@ async def lock_of_handoff(tx: Transaction, handoff_id: UUID) -> SessionRow | Non
     its_session = select(handoffs.c.session_id).where(tx.own(handoffs), handoffs.c.id == handoff_id)
     statement = _select(tx, sessions.c.id == its_session.scalar_subquery())
     return await tx.fetch_one(statement.with_for_update(), SessionRow)
+
+
+async def hold(tx: Transaction, session_id: UUID) -> None:
+    """Hold a session like `lock`, without reading it: what is read after this is as the others left it."""
+    await tx.lock(_HOLD.format(tx.account_id, session_id))
+
+
+async def hold_of_handoff(tx: Transaction, handoff_id: UUID) -> None:
+    """Hold the session of a handoff like `hold`."""
+    await tx.lock(_HOLD_OF_HANDOFF.format(tx.account_id, handoff_id))
+
+
+def ask(session_id: UUID) -> Ask[SessionRow]:
+    """Ask for a session."""
+    return Ask(_SESSION, SessionRow, {"session_id": session_id})
+
+
+def ask_branches(session_id: UUID) -> Ask[BranchRow]:
+    """Ask for the branches of a session, in their order."""
+    return Ask(_BRANCHES, BranchRow, {"session_id": session_id})
+
+
+def handing_off(status: SessionStatus, handoff_count: int, package: dict[str, Any]) -> Step:
+    """Let the session of a new handoff wait in the queue; `package` is what an older queue reads of it."""
+    values = {"session_status": status, "handoff_count": handoff_count, "escalation_package": package}
+    return Step(_hand_off, values)
+
+
+def taking_over() -> Step:
+    """Give the session of a claimed handoff to who claimed it."""
+    return Step(_take_over, {"session_status": SessionStatus.ACTIVE})
 
 
 async def change(tx: Transaction, session_id: UUID, values: dict[str, Any]) -> SessionRow:
@@ -211,3 +244,42 @@ def _select(tx: Transaction, *conditions: ColumnElement[bool]) -> Select[tuple[o
 
 def _select_branches(tx: Transaction, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*columns_of(BranchRow, session_branches)).where(tx.own(session_branches), condition)
+
+
+def _hand_off(moved: Moved) -> Update:
+    return _change_of(
+        moved,
+        status=value("session_status", sessions.c.status),
+        handoff_count=value("handoff_count", sessions.c.handoff_count),
+        escalated_to_id=null(),
+        escalation_package=value("escalation_package", sessions.c.escalation_package),
+    )
+
+
+def _take_over(moved: Moved) -> Update:
+    return _change_of(
+        moved,
+        status=value("session_status", sessions.c.status),
+        escalated_to_id=looked_up(moved(handoffs.c.claimed_by_id)),
+    )
+
+
+def _change_of(moved: Moved, **columns: ColumnElement[Any]) -> Update:
+    its_session = sessions.c.id == looked_up(moved(handoffs.c.session_id))
+    return update(sessions).where(own(sessions), its_session).values(columns)
+
+
+_SESSION = select(*columns_of(SessionRow, sessions)).where(
+    own(sessions), sessions.c.id == value("session_id", sessions.c.id)
+)
+_BRANCHES = (
+    select(*columns_of(BranchRow, session_branches))
+    .where(own(session_branches), session_branches.c.session_id == value("session_id", sessions.c.id))
+    .order_by(session_branches.c.order)
+)
+# With the values in it, for `Transaction.lock`: those are UUIDs, which hold nothing but digits and dashes.
+_HOLD = "SELECT FROM sessions WHERE account_id = '{0!s}' AND id = '{1!s}' FOR UPDATE"
+_HOLD_OF_HANDOFF = (
+    "SELECT FROM sessions WHERE account_id = '{0!s}' AND id = "
+    "(SELECT session_id FROM handoffs WHERE account_id = '{0!s}' AND id = '{1!s}') FOR UPDATE"
+)

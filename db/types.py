@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Dialect, SmallInteger, Text
+from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, Dialect, Select, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 from sqlalchemy.types import TypeDecorator
 
 #: A JSON document: jsonb on PostgreSQL, text on SQLite.
@@ -77,3 +80,49 @@ class Ranked(TypeDecorator[E]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> E | None:
         """Return the member of a stored number."""
         return None if value is None else self.members(value)
+
+
+class later(GenericFunction[datetime]):  # noqa: N801 (a function of SQL)
+    """The instant that lies a number of whole seconds after another; NULL where either is."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+class is_among(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
+    """Whether a column is among what a read returns; that is read first, and once.
+
+    PostgreSQL may join an IN with the whole table; an array it looks up by an index.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any], read: Select[Any]) -> None:
+        super().__init__(column, read.scalar_subquery())
+
+
+@compiles(is_among, "postgresql")
+def _is_among_postgresql(element: is_among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, read = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY (ARRAY{read})"
+
+
+@compiles(is_among, "sqlite")
+def _is_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, read = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN {read}"
+
+
+@compiles(later, "postgresql")
+def _later_postgresql(element: later, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    at, seconds = (compiler.process(each, **options) for each in element.clauses)
+    return f"({at} + make_interval(secs => {seconds}))"
+
+
+@compiles(later, "sqlite")
+def _later_sqlite(element: later, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    # The fraction is kept as it is written: SQLite's own functions know milliseconds only.
+    at, seconds = (compiler.process(each, **options) for each in element.clauses)
+    whole = f"strftime('%Y-%m-%d %H:%M:%S', substr({at}, 1, 19), ({seconds}) || ' seconds')"
+    return f"({whole} || substr({at}, 20))"

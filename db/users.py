@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, insert, select, update
 from db.enums import RESPONDER_ROLES, Role
 from db.errors import unique
 from db.models import users
+from db.prepared import Ask, fetch, own
 from db.session import Transaction, columns_of, new_id
 
 
@@ -95,11 +96,18 @@ async def by_ids(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRo
 
 async def responders(tx: Transaction) -> list[UserRow]:
     """Return everyone who may be told of an escalation of this account."""
-    statement = _select(
-        tx.own(users), users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES)
-    )
-    return await tx.fetch_all(statement, UserRow)
+    return await fetch(tx, ask_responders())
+
+
+def ask_responders() -> Ask[UserRow]:
+    """Ask for everyone who may be told of an escalation of this account."""
+    return Ask(_RESPONDERS, UserRow, {})
 
 
 def _select(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*columns_of(UserRow, users)).where(*conditions)
+
+
+_RESPONDERS = _select(
+    own(users), users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES)
+)

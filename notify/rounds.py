@@ -49,12 +49,6 @@ async def tell(
     await deliveries.add(tx, handoff.id, kind, handoff.round, planned, at=now)
 
 
-async def tell_escalator_of_claim(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
-    """Write the mail that tells the one who escalated that somebody else has it."""
-    if handoff.intent == HandoffIntent.ESCALATE and handoff.claimed_by_id != handoff.handed_off_by_id:
-        await _mail_escalator(tx, handoff, DeliveryKind.CLAIMED, now=now)
-
-
 async def tell_if_unreached(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> bool:
     """Tell the one who escalated, once a round, that nobody could be told; return whether that was so.
 

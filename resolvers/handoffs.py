@@ -7,11 +7,23 @@ and events that a transaction leaves behind are sent after its commit, by others
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import assessments, deliveries, events, handoffs, idempotency, policies, sessions
+from db import (
+    assessments,
+    deliveries,
+    events,
+    handoffs,
+    idempotency,
+    policies,
+    psa_notes,
+    sessions,
+    situations,
+)
 from db.enums import (
     DeliveryKind,
     EventKind,
@@ -21,15 +33,19 @@ from db.enums import (
     SessionStatus,
     SkipReason,
 )
-from db.events import append_about
+from db.errors import Taken, unique
+from db.events import News, append_about, append_news
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
+from db.moves import move
 from db.session import Transaction, new_id
 from db.sessions import SessionRow
+from db.situations import Situation
+from db.steps import Step
 from db.users import UserRow
 from notify import policy, rounds
 from notify.policy import Reach
-from resolvers import psa_notes, snapshots
+from resolvers import snapshots
 from resolvers.errors import (
     BadInput,
     HandoffAlreadyClaimed,
@@ -82,15 +98,15 @@ async def create(
 ) -> Created:
     """Park or escalate a session.
 
-    1. Lock the session: of two that arrive together, the second finds the first one's handoff.
-    2. Answer a retried request with what the first one made.
-    3. Refuse a session that may not be handed off; close the claimed handoff that this one follows.
-    4. Store the snapshot and the handoff; change the session.
-    5. For an escalation, store what each responder is to be sent; `grace` is how long a push may stay
-       unconfirmed before the mail goes. Ask for its assessment, for which mails wait no longer than
-       `assessment_wait`; None asks for none. Where the session's PSA connection says so, a note in its
-       ticket is to be made as well.
-    6. Append the event, last.
+    1. Hold the session: of two that arrive together, the second finds the first one's handoff.
+    2. Read all that decides what is made. Answer a retried request with what the first one made; refuse a
+       session that may not be handed off; close the claimed handoff that this one follows.
+    3. In one move, store the handoff with its snapshot, and change the session. For an escalation, store
+       what each responder is to be sent; `grace` is how long a push may stay unconfirmed before the mail
+       goes. Ask for its assessment, for which mails wait no longer than `assessment_wait`; None asks for
+       none. Where the session's PSA connection says so, a note in its ticket is to be made as well. The
+       event comes last.
+    4. Nobody to be told? That is an event of its own.
 
     Raises:
         Forbidden: the viewer only reads.
@@ -99,42 +115,48 @@ async def create(
     """
     require_responder(viewer)
     new = _clean(new)
-    session = await sessions.lock(tx, new.session_id)
-    before = await _made_before(tx, viewer, new, now=now)
+    await sessions.hold(tx, new.session_id)
+    is_told = new.intent == HandoffIntent.ESCALATE
+    key = new.idempotency_key
+    found = await situations.read(tx, new.session_id, viewer.id, key, is_told=is_told, now=now)
+    before = await _made_before(tx, viewer, new, found.known, now=now)
     if before is not None:
         return before
-    session, claimed_before = await _free_for_handoff(tx, session)
+    session, claimed_before = _free_for_handoff(found)
 
     if claimed_before is not None:
         await _close(tx, claimed_before, now=now)
-    told, online = await _audience(tx, session.team_id, new.intent, except_id=viewer.id, now=now)
-    handoff = await _store(tx, viewer, session, new, policy.reach(new.intent, told, online), now=now)
-    await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
-    assessed_by = now if assessment_wait is None else now + assessment_wait
-    if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
-        await assessments.request(
-            tx, handoff.id, at=now, mails_wait_until=assessed_by, deadline_at=now + _ASSESSMENT_DEADLINE
+    told = policy.recipients(found.responders, except_id=viewer.id)
+    handoff = _new_handoff(viewer, found, session, new, told, now=now)
+    planned = policy.plan(told, found.online, DeliveryKind.ESCALATION, now=now, grace=grace)
+    steps = _steps(viewer, new, found, session, handoff, assessment_wait, now=now)
+    news = None if claimed_before is not None else _created(viewer, new, now=now)
+    with _refusing_used_key():
+        await move(
+            tx,
+            handoffs.adding(handoff),
+            deliveries.adding(handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now),
+            *steps,
+            news=news,
         )
-    await psa_notes.ask_automatically(tx, handoff, session, now=now, due_at=assessed_by)
-    await _remember(tx, viewer, new, handoff.id, now=now)
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
         await append_about(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, at=now)
-    summary = "parked the session" if new.intent == HandoffIntent.PARK else "escalated the session"
-    await append_about(
-        tx, EventKind.HANDOFF_CREATED, handoff, viewer.id, summary, at=now, except_id=viewer.id
-    )
-    await rounds.tell_if_unreached(tx, handoff, now=now)
+        await append_news(tx, _created(viewer, new, now=now), handoff)
+    if all(delivery.skipped for delivery in planned):
+        await rounds.tell_if_unreached(tx, handoff, now=now)
     return Created(handoff, _reach(handoff))
 
 
 async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> HandoffRow:
     """Give an open handoff to the viewer, and to nobody else.
 
-    The race is settled by one conditional UPDATE in `db.handoffs.claim`: the first to reach the row takes
-    it, everybody else's statement matches nothing and is then explained. The winner's repeated click
-    finds its own claim and writes nothing. What was still to be sent is skipped in the same transaction,
-    so no mail about the handoff begins after the commit.
+    The race is settled by the conditional UPDATE of `db.handoffs.claiming`: the first to reach the row takes
+    it, everybody else's matches nothing and is then explained. What follows from a claim goes with it, on
+    PostgreSQL in the same statement: the session is the viewer's, what was still to be sent is skipped, so
+    that no mail about the handoff begins after the commit, who escalated is told, and the event is appended.
+    The session is held from before the statement begins until the commit: it sees all that others have
+    added, and nobody adds more meanwhile. The winner's repeated click finds its own claim and writes nothing.
 
     Raises:
         Forbidden: the viewer only reads. Checked first: it says nothing about the handoff.
@@ -143,18 +165,16 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
         HandoffNotOpen: it is closed.
     """
     require_responder(viewer)
-    session = await sessions.lock_of_handoff(tx, handoff_id)
-    if session is None:
-        raise HandoffNotFound
-    expires_at = (await policies.read(tx)).claim_expires_at(now)
-    handoff = await handoffs.claim(tx, handoff_id, viewer.id, at=now, expires_at=expires_at)
-    if handoff is None:
-        return await _explain_lost_claim(tx, viewer, handoff_id)
-    await sessions.change(tx, session.id, {"status": SessionStatus.ACTIVE, "escalated_to_id": viewer.id})
-    await deliveries.skip_unsent(tx, handoff_id, SkipReason.CLAIMED)
-    await rounds.tell_escalator_of_claim(tx, handoff, now=now)
-    await append_about(tx, EventKind.HANDOFF_CLAIMED, handoff, viewer.id, "claimed it", at=now)
-    return handoff
+    await sessions.hold_of_handoff(tx, handoff_id)
+    claimed = await move(
+        tx,
+        handoffs.claiming(handoff_id, viewer.id, at=now),
+        sessions.taking_over(),
+        deliveries.skipping(SkipReason.CLAIMED),
+        deliveries.telling_escalator(at=now),
+        news=News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it"),
+    )
+    return claimed or await _explain_lost_claim(tx, viewer, handoff_id)
 
 
 async def release(
@@ -262,11 +282,13 @@ def _clean(new: NewHandoff) -> NewHandoff:
     )
 
 
-async def _made_before(tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime) -> Created | None:
-    if new.idempotency_key is None:
+async def _made_before(
+    tx: Transaction, viewer: UserRow, new: NewHandoff, known: KeyRow | None, *, now: datetime
+) -> Created | None:
+    if known is None or new.idempotency_key is None:
         return None
-    known = await idempotency.find(tx, viewer.id, new.idempotency_key, now=now)
-    if known is None:
+    if known.is_forgotten(now):
+        await idempotency.forget(tx, viewer.id, new.idempotency_key, now=now)
         return None
     if known.fingerprint != _fingerprint(new):
         raise BadInput("idempotencyKey was used with another input in the last 24 hours. Use a new key.")
@@ -274,18 +296,15 @@ async def _made_before(tx: Transaction, viewer: UserRow, new: NewHandoff, *, now
     return Created(handoff, _reach(handoff))
 
 
-async def _free_for_handoff(
-    tx: Transaction, session: SessionRow | None
-) -> tuple[SessionRow, HandoffRow | None]:
+def _free_for_handoff(found: Situation) -> tuple[SessionRow, HandoffRow | None]:
     """Return the session and the claimed handoff that it comes from, or refuse."""
-    if session is None:
+    if found.session is None:
         raise SessionNotFound
-    if session.status == SessionStatus.RESOLVED:
+    if found.session.status == SessionStatus.RESOLVED:
         raise SessionResolved
-    unfinished = await handoffs.unfinished_of(tx, session.id)
-    if unfinished is not None and unfinished.state == HandoffState.OPEN:
-        raise SessionAlreadyHandedOff(unfinished.id)
-    return session, unfinished
+    if found.unfinished is not None and found.unfinished.state == HandoffState.OPEN:
+        raise SessionAlreadyHandedOff(found.unfinished.id)
+    return found.session, found.unfinished
 
 
 async def _audience(
@@ -297,21 +316,27 @@ async def _audience(
     return await rounds.find_audience(tx, team_id, except_id=except_id, now=now)
 
 
-async def _store(
-    tx: Transaction, viewer: UserRow, session: SessionRow, new: NewHandoff, reach: Reach, *, now: datetime
+def _new_handoff(
+    viewer: UserRow,
+    found: Situation,
+    session: SessionRow,
+    new: NewHandoff,
+    told: list[UserRow],
+    *,
+    now: datetime,
 ) -> HandoffRow:
-    branches = (await sessions.branches_of(tx, [session.id]))[session.id]
     is_escalated = new.intent == HandoffIntent.ESCALATE
-    handoff = HandoffRow(
+    reach = policy.reach(new.intent, told, found.online)
+    return HandoffRow(
         id=new_id(),
-        account_id=tx.account_id,
+        account_id=session.account_id,
         session_id=session.id,
         team_id=session.team_id,
         intent=new.intent,
         priority=new.priority,
         state=HandoffState.OPEN,
         notes=new.notes,
-        snapshot=snapshots.take(session, branches),
+        snapshot=snapshots.take(session, found.branches),
         source_branch_id=session.active_branch_id,
         round=0,
         reach_online=reach.online,
@@ -325,36 +350,61 @@ async def _store(
         closed_at=None,
         opened_at=now,
         reminders=0,
-        next_reminder_at=(await policies.read(tx)).reminder_at(now, after=now) if is_escalated else None,
+        next_reminder_at=found.policy.reminder_at(now, after=now) if is_escalated else None,
         reach_check_at=now + handoffs.REACH_CHECK_EVERY if is_escalated else None,
         psa_note_id=None,
     )
-    await handoffs.add(tx, handoff)
+
+
+def _steps(
+    viewer: UserRow,
+    new: NewHandoff,
+    found: Situation,
+    session: SessionRow,
+    handoff: HandoffRow,
+    assessment_wait: timedelta | None,
+    *,
+    now: datetime,
+) -> Iterator[Step]:
+    """Return what follows from a new handoff, but for its deliveries."""
     package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
-    await sessions.change(
-        tx,
-        session.id,
-        {
-            "status": _STATUS_WHILE_OPEN[new.intent],
-            "handoff_count": session.handoff_count + 1,
-            "escalated_to_id": None,
-            "escalation_package": package,
-        },
-    )
-    return handoff
-
-
-async def _remember(
-    tx: Transaction, viewer: UserRow, new: NewHandoff, handoff_id: UUID, *, now: datetime
-) -> None:
+    yield sessions.handing_off(_STATUS_WHILE_OPEN[new.intent], session.handoff_count + 1, package)
+    assessed_by = now if assessment_wait is None else now + assessment_wait
+    if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
+        yield assessments.requesting(
+            at=now, mails_wait_until=assessed_by, deadline_at=now + _ASSESSMENT_DEADLINE
+        )
+    if found.automatic_psa_id is not None and session.psa_ticket_id is not None:
+        yield psa_notes.adding(found.automatic_psa_id, session.psa_ticket_id, at=now, due_at=assessed_by)
     if new.idempotency_key is not None:
-        made = KeyRow(fingerprint=_fingerprint(new), handoff_id=handoff_id)
-        if not await idempotency.remember(tx, viewer.id, new.idempotency_key, made, at=now):
-            raise BadInput("idempotencyKey is being used with another input at this moment. Use a new key.")
+        yield idempotency.remembering(viewer.id, new.idempotency_key, _fingerprint(new), at=now)
+
+
+def _created(viewer: UserRow, new: NewHandoff, *, now: datetime) -> News:
+    return News(
+        kind=EventKind.HANDOFF_CREATED,
+        at=now,
+        actor_id=viewer.id,
+        summary="parked the session" if new.intent == HandoffIntent.PARK else "escalated the session",
+        except_id=viewer.id,
+    )
+
+
+@contextmanager
+def _refusing_used_key() -> Iterator[None]:
+    try:
+        with unique("idempotency_keys"):
+            yield
+    except Taken:
+        raise BadInput(
+            "idempotencyKey is being used with another input at this moment. Use a new key."
+        ) from None
 
 
 async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:
-    handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    handoff = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
+    if handoff is None:
+        raise HandoffNotFound
     if handoff.state == HandoffState.CLOSED or handoff.claimed_by_id is None or handoff.claimed_at is None:
         raise HandoffNotOpen(handoff.state)
     if handoff.claimed_by_id != viewer.id:

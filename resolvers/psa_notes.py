@@ -3,12 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from db import handoffs, psa_connections, sessions
+from db import handoffs, sessions
 from db import psa_notes as stored
 from db.deliveries import DeliveryRow
-from db.enums import DeliveryStatus, EventKind, HandoffIntent
+from db.enums import DeliveryStatus, EventKind
 from db.events import append_about
-from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
@@ -45,24 +44,6 @@ async def push(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datet
     await append_about(tx, EventKind.PSA_NOTE_REQUESTED, handoff, viewer.id, summary, at=now)
     assert note is not None  # noqa: S101 (stored above, under the session's lock)
     return note
-
-
-async def ask_automatically(
-    tx: Transaction, handoff: HandoffRow, session: SessionRow, *, now: datetime, due_at: datetime
-) -> None:
-    """Ask for the note of an escalation, where its session's connection says so. Due later: it tells more.
-
-    The caller holds the session's lock and appends the event.
-    """
-    if handoff.intent != HandoffIntent.ESCALATE:
-        return
-    if session.psa_connection_id is None or session.psa_ticket_id is None:
-        return
-    found = await psa_connections.by_ids(tx, [session.psa_connection_id])
-    if found[session.psa_connection_id].automatic:
-        await stored.add_once(
-            tx, handoff.id, session.psa_connection_id, session.psa_ticket_id, at=now, due_at=due_at
-        )
 
 
 def _ticket_of(session: SessionRow) -> tuple[UUID, str]:

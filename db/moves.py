@@ -1,0 +1,123 @@
+"""A move of a handoff and all that follows from it, in one message to the database.
+
+PostgreSQL gets one statement:
+
+    WITH moved AS (UPDATE handoffs … RETURNING …),
+         step_0 AS (UPDATE sessions … FROM moved …),
+         step_1 AS (INSERT INTO deliveries … SELECT … FROM moved …),
+         counter AS (UPDATE account_counters … WHERE moved and every step have ended),
+         event AS (the event about what has moved, with the number from the counter: `events.numbering`)
+    SELECT … FROM moved, event
+
+Where the first changes no row, nothing else happens. Its parts all see the database as it was when the
+statement began, and run in no order but that in which one reads from another (PostgreSQL manual, 7.8.4). So a
+part takes what another has changed from what that returned, no two change the same row, and the counter
+counts what every part returned: it is locked last. Who moves a handoff holds its session by an earlier
+statement (`sessions.hold`): what others did before is seen, and nobody adds to it meanwhile.
+
+SQLite, which has no such statement and needs none to be quick, gets the same parts one after the other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Insert, Select, Update, func, select, true
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+from db import events
+from db.events import News
+from db.handoffs import HandoffRow
+from db.prepared import add_rows, insert_of_rows, merged, run, value, values_of_rows
+from db.session import Transaction
+from db.steps import Move, Moved, Rows, Step
+
+
+async def move(
+    tx: Transaction, first: Move, *then: Step | Rows, news: News | None = None
+) -> HandoffRow | None:
+    """Move a handoff, let everything follow, append the event about it, and return the handoff.
+
+    None where the first matched no row: then nothing follows. Without news the caller appends the event.
+    """
+    follow = [step for step in then if isinstance(step, Step) or step.each]
+    if tx.is_postgresql:
+        return await _move_at_once(tx, first, follow, news)
+    return await _move_step_by_step(tx, first, follow, news)
+
+
+async def _move_at_once(
+    tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
+) -> HandoffRow | None:
+    values = merged([first.values, {} if news is None else news.values, *map(_values_of, then)])
+    statement = _at_once(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
+    row: Sequence[Any] | None = (await run(tx, statement, values)).first()
+    if row is None:
+        return None
+    if news is None:
+        return HandoffRow(*row)
+    tx.event_sequence = row[-1]
+    return HandoffRow(*row[:-1])
+
+
+@lru_cache
+def _at_once(
+    first: ReturningInsert[Any] | ReturningUpdate[Any], then: tuple[Any, ...], *, has_news: bool
+) -> Select[Any]:
+    """Return the whole statement, of parts of these shapes."""
+    moved = first.cte("moved")
+    steps = []
+    for place, shape in enumerate(then):
+        change = insert_of_rows(*shape) if isinstance(shape, tuple) else shape(_columns_in(moved))
+        steps.append(change.returning(change.table.c.account_id).cte(f"step_{place}"))
+    if not has_news:
+        return select(*moved.c).add_cte(*steps)
+    have_ended = [_count(moved) == 1, *(_count(step) >= 0 for step in steps)]
+    row = events.row_about(_columns_in(moved))
+    event = events.numbering(row, moved, *have_ended).cte("event")
+    return select(*moved.c, event.c.sequence).select_from(moved.join(event, true()))
+
+
+def _shape_of(step: Step | Rows) -> object:
+    """Return all of a step but its values."""
+    if isinstance(step, Step):
+        return step.build
+    return step.table, tuple(step.same), tuple(step.each[0])
+
+
+def _values_of(step: Step | Rows) -> dict[str, Any]:
+    if isinstance(step, Step):
+        return dict(step.values)
+    return values_of_rows(step.table, step.same, step.each)
+
+
+def _columns_in(moved: FromClause) -> Moved:
+    return lambda column: moved.c[column.key or ""]
+
+
+def _count(part: FromClause) -> ColumnElement[int]:
+    return select(func.count()).select_from(part).scalar_subquery()
+
+
+async def _move_step_by_step(
+    tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
+) -> HandoffRow | None:
+    row: Sequence[Any] | None = (await run(tx, first.statement, first.values)).first()
+    if row is None:
+        return None
+    handoff = HandoffRow(*row)
+    moved = {f"moved_{field.name}": getattr(handoff, field.name) for field in fields(handoff)}
+    for step in then:
+        if isinstance(step, Rows):
+            await add_rows(tx, step.table, step.same, step.each)
+        else:
+            await run(tx, _alone(step.build), merged([moved, step.values]))
+    if news is not None:
+        await events.append_news(tx, news, handoff)
+    return handoff
+
+
+@lru_cache
+def _alone(build: Callable[[Moved], Insert | Update]) -> Insert | Update:
+    return build(lambda column: value(f"moved_{column.key}", column))

@@ -1,0 +1,172 @@
+"""Statements that are built once a process, and asked with values.
+
+To build a statement with SQLAlchemy and to find its text takes longer than PostgreSQL takes to answer it.
+What runs often is therefore built once, with `value`s in the places of values, and several reads are sent as
+one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    Executable,
+    FromClause,
+    Insert,
+    Result,
+    Select,
+    Table,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+from db.session import Transaction
+
+R = TypeVar("R")
+Values = Mapping[str, Any]
+
+
+def value(name: str, of: ColumnElement[Any] | TypeEngine[Any]) -> BindParameter[Any]:
+    """Return the place of a value that is given when the statement runs, of the type of a column.
+
+    SQLAlchemy takes a parameter that is named like a column of the changed table for a change of that
+    column, so none is (2.1.9).
+    """
+    return bindparam(f"_{name}", type_=of if isinstance(of, TypeEngine) else of.type)
+
+
+def own(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to the transaction's account, as `Transaction.own` does."""
+    return table.c.account_id == ACCOUNT
+
+
+#: The account of the transaction in which a statement runs; given by itself.
+ACCOUNT = value("account_id", Uuid())
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[R]):
+    """A read with its values."""
+
+    statement: Select[Any]  #: built once: the very object is known again
+    row: Callable[..., R]  #: takes the columns
+    values: Values
+
+
+async def run(tx: Transaction, statement: Executable, values: Values) -> Result[Any]:
+    """Run a statement that was built once."""
+    given = {f"_{name}": each for name, each in values.items()}
+    return await tx.connection.execute(statement, {"_account_id": tx.account_id, **given})
+
+
+async def fetch(tx: Transaction, ask: Ask[R]) -> list[R]:
+    """Return the rows of one read."""
+    return [ask.row(*row) for row in await run(tx, ask.statement, ask.values)]
+
+
+async def fetch_together(tx: Transaction, *asks: Ask[Any]) -> list[list[Any]]:
+    """Return the rows of each read; on PostgreSQL all come in one message, as of one instant.
+
+    Values of the same name are the same to all.
+    """
+    if not tx.is_postgresql:
+        return [await fetch(tx, ask) for ask in asks]
+    together = _together(*(ask.statement for ask in asks))
+    found = (await run(tx, together, merged(ask.values for ask in asks))).one()
+    return [[ask.row(*row) for row in rows or ()] for ask, rows in zip(asks, found, strict=True)]
+
+
+async def add_rows(tx: Transaction, table: Table, same: Values, each: Sequence[Values]) -> None:
+    """Insert any number of rows by one statement.
+
+    Args:
+        tx: The transaction.
+        table: Where to.
+        same: The columns in which the rows agree.
+        each: The other columns of each row, the same ones for all.
+    """
+    if not each:
+        return
+    if tx.is_postgresql:
+        statement = insert_of_rows(table, tuple(same), tuple(each[0]))
+        await run(tx, statement, values_of_rows(table, same, each))
+    else:
+        await tx.execute(insert(table), [{"account_id": tx.account_id, **same, **row} for row in each])
+
+
+@lru_cache
+def insert_of_rows(table: Table, same: tuple[str, ...], each: tuple[str, ...]) -> Insert:
+    """Return the statement that inserts what `values_of_rows` returns. PostgreSQL's alone."""
+    arrays = [value(f"{table.name}_{name}", ARRAY(table.c[name].type)) for name in each]
+    rows = func.unnest(*arrays).table_valued(*(column(name, table.c[name].type) for name in each))
+    rows = rows.render_derived()
+    agreed = [value(f"{table.name}_{name}", table.c[name]) for name in same]
+    source = select(ACCOUNT, *agreed, *(rows.c[name] for name in each))
+    return insert(table).from_select(["account_id", *same, *each], source)
+
+
+def values_of_rows(table: Table, same: Values, each: Sequence[Values]) -> dict[str, Any]:
+    """Return the values of rows, those that differ as one array for each column."""
+    arrays = {name: [row[name] for row in each] for name in each[0]}
+    return {f"{table.name}_{name}": given for name, given in (*same.items(), *arrays.items())}
+
+
+def merged(given: Iterable[Values]) -> dict[str, Any]:
+    """Return the values of several statements that are run as one.
+
+    Raises:
+        ValueError: two give different values for one name.
+    """
+    together: dict[str, Any] = {}
+    for values in given:
+        for name, each in values.items():
+            if together.setdefault(name, each) != each:
+                raise ValueError(f"there are two values for {name}")
+    return together
+
+
+class _Records(UserDefinedType[list[Any]]):
+    """An array of rows, each a tuple of columns of these types."""
+
+    cache_ok = True
+
+    def __init__(self, types: tuple[TypeEngine[Any], ...]) -> None:
+        self.types = types
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], list[Any]]:
+        """Convert each column as if it came by itself."""
+        processors = [kind.dialect_impl(dialect).result_processor(dialect, coltype) for kind in self.types]
+        needed = [(place, convert) for place, convert in enumerate(processors) if convert is not None]
+
+        def convert_rows(rows: Sequence[Sequence[Any]] | None) -> list[Any]:
+            converted = []
+            for row in rows or ():
+                columns = list(row)
+                for place, convert in needed:
+                    columns[place] = convert(columns[place])
+                converted.append(columns)
+            return converted
+
+        return convert_rows
+
+
+@lru_cache
+def _together(*statements: Select[Any]) -> Select[Any]:
+    return select(*(_rows_of(statement) for statement in statements))
+
+
+def _rows_of(statement: Select[Any]) -> ColumnElement[Any]:
+    """Return the rows of a read as one value, in its order."""
+    read = statement.subquery()
+    records = _Records(tuple(each.type for each in read.c))
+    return select(func.array_agg(func.row(*read.c), type_=records)).scalar_subquery()

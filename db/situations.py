@@ -1,0 +1,63 @@
+"""All that must be known of a session, and around it, to hand it off: read in one message."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import handoffs, idempotency, policies, presence, psa_connections, sessions, users
+from db.handoffs import HandoffRow
+from db.idempotency import KeyRow
+from db.policies import AccountPolicy
+from db.prepared import Ask, fetch_together
+from db.session import Transaction
+from db.sessions import BranchRow, SessionRow
+from db.users import UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A session and what is around it."""
+
+    session: SessionRow | None  #: None where the account has no such session
+    unfinished: HandoffRow | None  #: its open or claimed handoff
+    branches: list[BranchRow]
+    policy: AccountPolicy
+    automatic_psa_id: UUID | None  #: the connection in which each escalation gets a note
+    known: KeyRow | None  #: what the user made with the idempotency key, however long ago
+    responders: list[UserRow]  #: none are read where nobody is to be told
+    online: set[UUID]  #: whose dashboards show an escalation of the session
+
+
+async def read(
+    tx: Transaction, session_id: UUID, user_id: UUID, key: str | None, *, is_told: bool, now: datetime
+) -> Situation:
+    """Read the situation of a session whose lock the caller holds."""
+    asks: list[Ask[Any]] = [
+        sessions.ask(session_id),
+        handoffs.ask_unfinished(session_id),
+        sessions.ask_branches(session_id),
+        policies.ask(),
+    ]
+    if is_told:
+        asks += [
+            psa_connections.ask_automatic(session_id),
+            users.ask_responders(),
+            presence.ask_online(session_id, now=now),
+        ]
+    if key is not None:
+        asks += [idempotency.ask(user_id, key)]
+    found = await fetch_together(tx, *asks)
+    session, unfinished, branches, policy = found[:4]
+    automatic, responders, online = found[4:7] if is_told else ([], [], [])
+    known = [] if key is None else found[-1]
+    return Situation(
+        session=next(iter(session), None),
+        unfinished=next(iter(unfinished), None),
+        branches=branches,
+        policy=next(iter(policy), AccountPolicy()),
+        automatic_psa_id=next(iter(automatic), None),
+        known=next(iter(known), None),
+        responders=responders,
+        online=set(online),
+    )

@@ -1,0 +1,139 @@
+"""How often a mutation waits for PostgreSQL: numbers that must not creep."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert
+
+from db import deliveries
+from db.enums import HandoffIntent, Role
+from db.models import users
+from db.session import Database, new_id
+from resolvers import handoffs
+from resolvers.errors import HandoffAlreadyClaimed
+from resolvers.handoffs import NewHandoff
+from tests.cast import Cast
+from tests.servers.postgres_wire import Traffic, watching
+
+pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+
+#: With the BEGIN go the account and the lock of the session.
+TO_BEGIN = ["BEGIN", "SELECT set_config", "SELECT FROM sessions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The cast's account over a connection that is watched."""
+
+    cast: Cast
+    database: Database
+    traffic: Traffic
+
+    async def create(self, *, key: str | None = None, intent: HandoffIntent = HandoffIntent.ESCALATE) -> UUID:
+        """Hand a new session off, with the traffic of that alone."""
+        session = await self.cast.start_session()
+        self.traffic.clear()
+        new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
+        now, wait = datetime.now(UTC), timedelta(0)
+        async with self.database.transaction(self.cast.account_id) as tx:
+            made = await handoffs.create(tx, self.cast.alice, new, now=now, grace=wait, assessment_wait=wait)
+        return made.handoff.id
+
+    async def claim(self, handoff_id: UUID) -> None:
+        """Claim as Bob, with the traffic of that alone."""
+        self.traffic.clear()
+        async with self.database.transaction(self.cast.account_id) as tx:
+            await handoffs.claim(tx, self.cast.bob, handoff_id, now=datetime.now(UTC))
+
+    def seen(self) -> tuple[int, list[str]]:
+        """Return how often the server was waited for, and how each statement began."""
+        return self.traffic.round_trips, [" ".join(text.split()) for text in self.traffic.statements]
+
+
+@pytest.fixture
+async def desk(database_url: str, cast: Cast) -> AsyncIterator[Desk]:
+    """A desk whose statements have been prepared."""
+    async with watching(database_url) as (url, traffic):
+        desk = Desk(cast, Database(url), traffic)
+        await desk.claim(await desk.create())
+        await desk.create(key="known statements")
+        yield desk
+        await desk.database.dispose()
+
+
+@pytest.mark.parametrize("recipients", [10, 1000])
+async def test_an_escalation_takes_four_round_trips_however_many_are_told(
+    desk: Desk, recipients: int
+) -> None:
+    await _add_responders(desk.cast, recipients - 3)  # beside Bob, Olivia and Adam
+
+    handoff_id = await desk.create()
+
+    round_trips, statements = desk.seen()
+    assert round_trips == 4
+    assert _match(statements, [*TO_BEGIN, "SELECT", "WITH moved AS (INSERT INTO handoffs", "COMMIT"])
+    assert statements[4].count("INSERT INTO deliveries") == 1
+    assert await _count_deliveries(desk.cast, handoff_id) == recipients
+
+
+@pytest.mark.parametrize("intent", list(HandoffIntent))
+async def test_an_idempotency_key_costs_no_round_trip(desk: Desk, intent: HandoffIntent) -> None:
+    await desk.create(key="first", intent=intent)
+    await desk.create(key="second", intent=intent)
+
+    round_trips, statements = desk.seen()
+    assert round_trips == 4
+    assert _match(statements, [*TO_BEGIN, "SELECT", "WITH moved AS (INSERT INTO handoffs", "COMMIT"])
+    assert statements[4].count("INSERT INTO idempotency_keys") == 1
+
+
+async def test_a_claim_takes_three_round_trips_and_is_one_statement(desk: Desk) -> None:
+    handoff_id = await desk.create()
+
+    await desk.claim(handoff_id)
+
+    round_trips, statements = desk.seen()
+    assert round_trips == 3
+    assert _match(statements, [*TO_BEGIN, "WITH moved AS (UPDATE handoffs", "COMMIT"])
+
+
+async def test_whoever_comes_too_late_learns_it_in_four_round_trips(desk: Desk) -> None:
+    handoff_id = await desk.create()
+    await desk.claim(handoff_id)
+    for _ in range(2):  # the second time the statements are prepared
+        desk.traffic.clear()
+        with pytest.raises(HandoffAlreadyClaimed):
+            async with desk.database.transaction(desk.cast.account_id) as tx:
+                await handoffs.claim(tx, desk.cast.olivia, handoff_id, now=datetime.now(UTC))
+
+    round_trips, statements = desk.seen()
+    assert round_trips == 4
+    assert _match(statements, [*TO_BEGIN, "WITH moved AS (UPDATE handoffs", "SELECT handoffs", "ROLLBACK"])
+
+
+def _match(statements: list[str], beginnings: list[str]) -> bool:
+    return [text[: len(begin)] for text, begin in zip(statements, beginnings, strict=True)] == beginnings
+
+
+async def _add_responders(cast: Cast, count: int) -> None:
+    rows = [
+        {
+            "account_id": cast.account_id,
+            "id": new_id(),
+            "email": f"e{number}@northwind.example",
+            "name": f"Engineer {number}",
+            "role": Role.ENGINEER,
+            "created_at": datetime.now(UTC),
+        }
+        for number in range(count)
+    ]
+    async with cast.database.transaction(cast.account_id) as tx:
+        await tx.execute(insert(users), rows)
+
+
+async def _count_deliveries(cast: Cast, handoff_id: UUID) -> int:
+    async with cast.database.reading(cast.account_id) as tx:
+        return await deliveries.count_of_handoff(tx, handoff_id)
