@@ -7,7 +7,7 @@ the transaction. It is sent with the BEGIN, so it costs no round trip of its own
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,8 @@ class Beginning:
     """What a transaction sends with its BEGIN, in one message."""
 
     account_id: UUID
-    first: str = ""  #: a statement without parameters whose rows nobody reads: one that locks
+    #: Statements without parameters whose rows nobody reads: those that lock.
+    first: list[str] = field(default_factory=list)
     is_sent: bool = False
 
 
@@ -52,16 +53,16 @@ class AccountConnection(asyncpg.Connection):
         # Not as a parameter: several statements in one message take none. A UUID prints as
         # hexadecimal digits and dashes, whatever it was made from.
         name = f"SELECT set_config('app.account_id', '{UUID(str(beginning.account_id))}', true)"
-        messages = filter(None, (query.rstrip(";"), name, beginning.first))
-        return await self._begin(";".join(messages), beginning)
+        return await self._begin(";".join([query.rstrip(";"), name, *beginning.first]), beginning)
 
     async def _begin(self, message: str, beginning: Beginning) -> str:
         beginning.is_sent = True
         try:
             status: str = await super().execute(message)
         except BaseException:
-            # SQLAlchemy takes a transaction that failed to begin for none. This one has begun; the pool would
-            # hand it on to the next.
+            # Whoever waited for the lock was cancelled, or the server gave up. SQLAlchemy takes a transaction
+            # that failed to begin for none, and asyncpg goes on to count it: the pool would hand on a
+            # connection on which no other can begin (SQLAlchemy 2.1.9, asyncpg 0.32).
             self.terminate()
             raise
         return status

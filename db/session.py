@@ -87,7 +87,7 @@ class Transaction(SystemTransaction):
         if self.beginning is None or self.beginning.is_sent:
             await self.connection.exec_driver_sql(statement)
         else:
-            self.beginning.first = statement
+            self.beginning.first.append(statement)
 
     def own(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row of `table`, or of an alias of it, belongs to this account."""
