@@ -189,15 +189,15 @@ class Fanout:
             follower.subscriber.is_doubted = False
         ids = {follower.caller.user.id for follower in followers}
         try:
-            async with self._services.database.system_reading() as tx:
-                users = await system.find_users(tx, list(ids))
+            known = await system.find_users(self._services.database, ids)
         except Exception:
             log.exception("viewers not looked at")
-            users = {}
+            known = {}
         now = asyncio.get_running_loop().time()
         for follower in followers:
             user, by_key = follower.caller.user, follower.caller.key is not None
-            if by_key or follower.until < now or users.get(user.id) != user:
+            found = known.get(user.id)
+            if by_key or follower.until < now or found is None or found.user != user:
                 follower.let_go()
 
 
