@@ -17,6 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9@_.-]+")
+_START_SECONDS = 30.0  #: until a thread that does not come up is given up; aiosmtpd gives it 5
 _NAME_LIMIT = 120  #: characters of a Message-ID in a file's name
 
 
@@ -103,7 +104,9 @@ class _Listener(Controller):
         self._socket = socket.create_server(("127.0.0.1", 0))
         port = self._socket.getsockname()[1]
         # Without a host name, aiosmtpd would ask the DNS at each connection.
-        super().__init__(filer, hostname="127.0.0.1", port=port, server_hostname="localhost")
+        super().__init__(
+            filer, hostname="127.0.0.1", port=port, server_hostname="localhost", ready_timeout=_START_SECONDS
+        )
 
     def _create_server(self) -> Coroutine[None, None, asyncio.AbstractServer]:
         return self.loop.create_server(self._factory_invoker, sock=self._socket)
