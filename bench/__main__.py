@@ -15,7 +15,7 @@ _BENCHES: dict[str, list[str]] = {
     "latency": [],
     "writes": [],
     "mails": [],
-    "statistics": ["--sessions", "50000", "--days", "365", "--runs", "5"],
+    "statistics": ["--sessions", "20000", "--days", "400", "--runs", "5"],
     "assist": [],
 }
 
