@@ -22,6 +22,7 @@ from sqlalchemy import (
     Update,
     and_,
     case,
+    exists,
     func,
     literal,
     null,
@@ -246,21 +247,11 @@ async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) 
 async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
     """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
 
-    A mail that is SENDING is left to its worker. The caller has locked the pushes.
+    A mail that is SENDING is left to its worker. A push that was given up stays so, unless its receipt came
+    in time to spare the mail. The caller has locked the pushes.
     """
     if not pushes:
         return
-    await tx.execute(
-        update(deliveries)
-        .where(*_of_pushes(tx, pushes, Channel.PUSH))
-        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
-        .values(
-            status=DeliveryStatus.DELIVERED,
-            sent_at=func.coalesce(deliveries.c.sent_at, literal(at, UtcDateTime)),
-            delivered_at=at,
-            attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
-        )
-    )
     await tx.execute(
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
@@ -271,6 +262,32 @@ async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetim
             lease_until=None,
             leased_by=None,
         )
+    )
+    unconfirmed = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
+    await tx.execute(
+        update(deliveries)
+        .where(*_of_pushes(tx, pushes, Channel.PUSH))
+        .where(or_(unconfirmed, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
+        .values(
+            status=DeliveryStatus.DELIVERED,
+            error=None,
+            sent_at=func.coalesce(deliveries.c.sent_at, literal(at, UtcDateTime)),
+            delivered_at=at,
+            attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
+        )
+    )
+
+
+def _has_spared_mail() -> ColumnElement[bool]:
+    """Return the condition that the mail that stands in for a push was skipped for it."""
+    mail = deliveries.alias("mail")
+    return exists().where(
+        mail.c.account_id == deliveries.c.account_id,
+        mail.c.handoff_id == deliveries.c.handoff_id,
+        mail.c.recipient_id == deliveries.c.recipient_id,
+        mail.c.round == deliveries.c.round,
+        mail.c.channel == Channel.EMAIL,
+        mail.c.reason == SkipReason.PUSH_DELIVERED,
     )
 
 

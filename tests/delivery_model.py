@@ -148,11 +148,18 @@ class Escalation:
         for told in self.told:
             if (told.recipient, told.round) != (recipient, round_) or told.kind not in ASKING_KINDS:
                 continue
-            if told.channel == Channel.PUSH and told.is_unsent:
-                told.attempts = max(told.attempts, 1)
-                told.end(DeliveryStatus.DELIVERED)
-            elif told.is_mail and told.status == DeliveryStatus.PENDING:
+            if told.is_mail and told.status == DeliveryStatus.PENDING:
                 told.end(DeliveryStatus.SKIPPED, SkipReason.PUSH_DELIVERED)
+        for push in self._pushes(recipient, round_):
+            if push.is_unsent or (
+                push.status == DeliveryStatus.FAILED and self._is_spared(recipient, round_)
+            ):
+                push.attempts = max(push.attempts, 1)
+                push.end(DeliveryStatus.DELIVERED)
+
+    def _is_spared(self, recipient: UUID, round_: int) -> bool:
+        mails = [told for told in self.told if (told.recipient, told.round) == (recipient, round_)]
+        return any(told.is_mail and told.reason == SkipReason.PUSH_DELIVERED for told in mails)
 
     def write_push(self, recipient: UUID, round_: int) -> None:
         """Write a push to a socket."""

@@ -195,6 +195,28 @@ async def test_a_pong_after_the_mail_changes_nothing(live: Live, smtp: SmtpServe
         assert await told(live, handoff_id, cast.bob) == MAILED
 
 
+async def test_a_pong_after_the_grace_spares_a_mail_that_could_not_be_sent_yet(
+    live: Live, smtp: SmtpServer
+) -> None:
+    cast = live.cast
+    smtp.refuse(cast.bob.email, 451, "try again later")
+    async with dashboard(live, cast.bob, answers_pings=False) as (bobs, _):
+        handoff_id = await live.escalate_new()
+        late = await first_ping(bobs)
+        await until_told(live, handoff_id, cast.bob, WAITING)
+        await end_grace(cast, smtp)
+        assert (await told(live, handoff_id, cast.bob))["PUSH"] == ("FAILED", None, "NO_RECEIPT")
+
+        await answer(bobs, late)
+
+        await eventually(lambda: is_spared(live, handoff_id, cast.bob))
+    assert (await told(live, handoff_id, cast.bob))["PUSH"] == ("DELIVERED", None, None)
+
+
+async def is_spared(live: Live, handoff_id: str, user: UserRow) -> bool:
+    return (await told(live, handoff_id, user))["EMAIL"][:2] == ("SKIPPED", "PUSH_DELIVERED")
+
+
 async def test_of_two_dashboards_of_one_person_one_pong_is_enough_and_two_settle_once(
     live: Live, smtp: SmtpServer
 ) -> None:
