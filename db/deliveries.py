@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from db.children import pages_of
 from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
 from db.models import deliveries, handoffs
 from db.pages import Page, SortKey
@@ -314,18 +315,22 @@ async def by_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID, De
     return {row.id: row for row in rows}
 
 
-async def of_handoff(tx: Transaction, handoff_id: UUID, page: Page) -> list[DeliveryRow]:
-    """Return up to `page.limit` deliveries of a handoff, oldest first. The sort key is (created_at, id)."""
-    statement = _select(tx, deliveries.c.handoff_id == handoff_id)
-    if page.after is not None:
-        statement = statement.where(_OLDEST_FIRST.is_after(page.after))
-    return await tx.fetch_all(statement.order_by(*_OLDEST_FIRST.order()).limit(page.limit), DeliveryRow)
+async def of_handoffs(
+    tx: Transaction, handoff_ids: Sequence[UUID], page: Page
+) -> dict[UUID, list[DeliveryRow]]:
+    """Return up to `page.limit` deliveries of each handoff, oldest first. The key is (created_at, id)."""
+    return await pages_of(tx, DeliveryRow, deliveries.c.handoff_id, _OLDEST_FIRST, handoff_ids, page)
 
 
-async def of_recipient(tx: Transaction, handoff_id: UUID, recipient_id: UUID) -> list[DeliveryRow]:
-    """Return what a person was, or is to be, told of a handoff, oldest first."""
-    mine = and_(deliveries.c.handoff_id == handoff_id, deliveries.c.recipient_id == recipient_id)
-    return await tx.fetch_all(_select(tx, mine).order_by(*_OLDEST_FIRST.order()), DeliveryRow)
+async def of_recipient(
+    tx: Transaction, handoff_ids: Sequence[UUID], recipient_id: UUID
+) -> dict[UUID, list[DeliveryRow]]:
+    """Return what a person was, or is to be, told of each handoff, oldest first."""
+    mine = and_(deliveries.c.handoff_id.in_(handoff_ids), deliveries.c.recipient_id == recipient_id)
+    found: dict[UUID, list[DeliveryRow]] = {handoff_id: [] for handoff_id in handoff_ids}
+    for row in await tx.fetch_all(_select(tx, mine).order_by(*_OLDEST_FIRST.order()), DeliveryRow):
+        found[row.handoff_id].append(row)
+    return found
 
 
 async def use_link(tx: Transaction, delivery_id: UUID, *, at: datetime) -> bool:
@@ -341,10 +346,12 @@ async def is_link_used(tx: Transaction, delivery_id: UUID) -> bool:
     return await tx.fetch_value(select(deliveries.c.id).where(tx.own(deliveries), used)) is not None
 
 
-async def count_of_handoff(tx: Transaction, handoff_id: UUID) -> int:
-    """Return how many deliveries `of_handoff` walks through."""
-    own = (tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
-    return int(await tx.fetch_value(select(func.count()).select_from(deliveries).where(*own)))
+async def count_of_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many deliveries of each handoff there are."""
+    of = deliveries.c.handoff_id
+    counted = select(of, func.count()).where(tx.own(deliveries), of.in_(handoff_ids)).group_by(of)
+    found: dict[UUID, int] = {row[0]: row[1] for row in await tx.connection.execute(counted)}
+    return {handoff_id: found.get(handoff_id, 0) for handoff_id in handoff_ids}
 
 
 async def _skip(

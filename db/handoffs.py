@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from db.children import pages_of
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
 from db.models import account_policies, handoffs, sessions
 from db.pages import Page, SortKey
@@ -227,9 +228,9 @@ def queue_conditions(wanted: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return [_IS_OPEN, *same, *([] if domain is None else [_session_has_domain(domain)])]
 
 
-async def history(tx: Transaction, session_id: UUID, page: Page) -> list[HandoffRow]:
-    """Return up to `page.limit` handoffs of a session, newest first. The sort key is (created_at, id)."""
-    return await _page(tx, [handoffs.c.session_id == session_id], _NEWEST_FIRST, page)
+async def history(tx: Transaction, session_ids: Sequence[UUID], page: Page) -> dict[UUID, list[HandoffRow]]:
+    """Return up to `page.limit` handoffs of each session, newest first. The sort key is (created_at, id)."""
+    return await pages_of(tx, HandoffRow, handoffs.c.session_id, _NEWEST_FIRST, session_ids, page)
 
 
 def _session_has_domain(domain: object) -> ColumnElement[bool]:

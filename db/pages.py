@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, literal, tuple_
+from sqlalchemy import BindParameter, ColumnElement, FromClause, literal, tuple_
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class SortKey:
     def order(self) -> list[ColumnElement[Any]]:
         """Return the ORDER BY."""
         return [column.desc() if self.descending else column.asc() for column in self.columns]
+
+    def order_in(self, rows: FromClause) -> list[ColumnElement[Any]]:
+        """Return the ORDER BY of rows that were read from the table of these columns."""
+        columns = [rows.c[str(column.key)] for column in self.columns]
+        return [column.desc() if self.descending else column.asc() for column in columns]
 
     def is_after(self, values: tuple[Any, ...]) -> ColumnElement[bool]:
         """Return the condition that a row comes after the one with these key values, or parameters."""

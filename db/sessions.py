@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Update, func, insert, null, select, update
 
+from db.children import pages_of
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
 from db.pages import Page, SortKey
@@ -181,17 +182,12 @@ async def latest_messages(tx: Transaction, session_id: UUID, limit: int) -> list
     return (await tx.fetch_all(statement, MessageRow))[::-1]
 
 
-async def messages_page(tx: Transaction, session_id: UUID, page: Page) -> list[MessageRow]:
-    """Return up to `page.limit` messages in order. The sort key is (index,)."""
-    after = -1 if page.after is None else page.after[0]
-    statement = (
-        select(*columns_of(MessageRow, session_messages))
-        .where(tx.own(session_messages), session_messages.c.session_id == session_id)
-        .where(session_messages.c.index > after)
-        .order_by(session_messages.c.index)
-        .limit(page.limit)
-    )
-    return await tx.fetch_all(statement, MessageRow)
+async def messages_of(
+    tx: Transaction, session_ids: Sequence[UUID], page: Page
+) -> dict[UUID, list[MessageRow]]:
+    """Return up to `page.limit` messages of each session, in order. The sort key is (index,)."""
+    key = SortKey([session_messages.c.index])
+    return await pages_of(tx, MessageRow, session_messages.c.session_id, key, session_ids, page)
 
 
 async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any]) -> BranchRow:

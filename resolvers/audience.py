@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from db import deliveries, presence, sessions, users
+from db import presence, sessions, users
 from db.deliveries import DeliveryRow
 from db.enums import Channel, DeliveryStatus, HandoffIntent, SkipReason
 from db.handoffs import HandoffRow
@@ -59,9 +59,11 @@ async def escalation_audience(
     return [_member(user, viewer, user.id in online) for user in await users.in_account(tx)]
 
 
-async def notice_of(tx: Transaction, viewer: UserRow, handoff: HandoffRow) -> Notice:
-    """Return whether the viewer was told of a handoff, over which channels, and why or why not."""
-    mine = await deliveries.of_recipient(tx, handoff.id, viewer.id)
+def notice_of(viewer: UserRow, handoff: HandoffRow, mine: list[DeliveryRow]) -> Notice:
+    """Return whether the viewer was told of a handoff, over which channels, and why or why not.
+
+    `mine` are the viewer's deliveries of the handoff.
+    """
     told = any(row.status in (DeliveryStatus.SENT, DeliveryStatus.DELIVERED) for row in mine)
     return Notice(told, _why_none(viewer, handoff) if not mine else _explain(mine), mine)
 

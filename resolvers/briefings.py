@@ -86,7 +86,7 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
 
 async def _timeline(tx: Transaction, handoff: HandoffRow) -> list[EventRow]:
     """Return what was done with the session's handoffs, oldest first, without the making of this one."""
-    earlier = await handoffs.history(tx, handoff.session_id, Page(_HANDOFFS))
+    earlier = (await handoffs.history(tx, [handoff.session_id], Page(_HANDOFFS)))[handoff.session_id]
     timelines = await events.of_handoffs(tx, [each.id for each in earlier])
     told = [event for timeline in timelines.values() for event in timeline if event.kind in _TOLD]
     is_own = (EventKind.HANDOFF_CREATED, handoff.id)

@@ -65,7 +65,7 @@ class Cast:
             session = await sessions.add_branch(tx, owner, session.id, NewBranch(label="DNS"), now=now)
             escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
             made = await handoffs.create(tx, owner, escalate, now=now, grace=timedelta(0))
-            told = await deliveries.of_handoff(tx, made.handoff.id, Page(1))
+            told = (await deliveries.of_handoffs(tx, [made.handoff.id], Page(1)))[made.handoff.id]
             psa = await make_psa_connection(tx, now=now)
             key = await api_keys.create(tx, owner, "One of each", ApiKeyScope.FULL, actor_id=None, now=now)
         ids = {

@@ -444,7 +444,7 @@ async def until_handled(socket: Socket) -> None:
 async def rows_of(live: Live, handoff_id: str, user: UserRow) -> list[Any]:
     """Return what a person is told of a handoff, as it is stored."""
     async with live.node.database.reading(live.cast.account_id) as tx:
-        return await deliveries.of_recipient(tx, UUID(handoff_id), user.id)
+        return (await deliveries.of_recipient(tx, [UUID(handoff_id)], user.id))[UUID(handoff_id)]
 
 
 async def told(live: Live, handoff_id: str, user: UserRow) -> Told:

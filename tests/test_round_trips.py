@@ -16,10 +16,14 @@ from resolvers import handoffs
 from resolvers.errors import HandoffAlreadyClaimed
 from resolvers.handoffs import NewHandoff
 from tests.cast import Cast
+from tests.client import running_api
 from tests.servers.postgres_wire import Traffic, watching
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
+QUEUE = """{ queue(first: 100) { edges { node {
+  id notes handedOffBy { name } session { status owner { name } team { name } }
+} } } }"""
 #: With the BEGIN go the account and the lock of the session.
 TO_BEGIN = ["BEGIN", "SELECT set_config", "SELECT FROM sessions"]
 
@@ -114,6 +118,54 @@ async def test_whoever_comes_too_late_learns_it_in_four_round_trips(desk: Desk) 
     assert _match(statements, [*TO_BEGIN, "WITH moved AS (UPDATE handoffs", "SELECT handoffs", "ROLLBACK"])
 
 
+LISTS = """
+query ($first: Int!) { queue(first: $first) { totalCount edges { node {
+  id handedOffBy { name } claimedBy { name } sourceBranch { label parentBranch { label } }
+  assessment { status } snapshot { branches { label } } timeline { summary actor { name } } myNotice { deliveries { channel } }
+  deliveries(first: 3) { totalCount edges { node { recipient { name online } handoff { id } } } }
+  session {
+    account { name } team { name } owner { name } activeBranch { label } escalatedTo { name }
+    branches { label parentBranch { label } }
+    messages(first: 2) { totalCount edges { node { content } } }
+    handoffs(first: 2) { totalCount edges { node { id timeline { kind } } } }
+  }
+} } } }
+"""
+
+
+async def test_what_touches_every_list_asks_as_often_for_many_rows_as_for_one(
+    database_url: str, cast: Cast
+) -> None:
+    asked: dict[int, int] = {}
+    async with watching(database_url) as (url, traffic), running_api(url, cast) as api:
+        for _ in range(12):
+            await cast.one_of_each(cast.alice)
+        for first in (12, 1, 12, 1):  # the first time each the statements are prepared
+            traffic.clear()
+            page = (await api.ask(cast.bob, LISTS, first=first)).only()
+            assert len(page["edges"]) == first
+            asked[first] = sum(text.startswith("SELECT") for text in traffic.statements)
+
+    # Batches may fall together or apart; a statement for each row of one list would be eleven more.
+    assert asked[12] < asked[1] + 5
+
+
+async def test_a_page_of_the_queue_asks_once_for_who_asks_and_once_for_all_that_it_shows(
+    database_url: str, cast: Cast
+) -> None:
+    async with watching(database_url) as (url, traffic), running_api(url, cast, reused_answers=False) as api:
+        for _ in range(3):
+            await cast.one_of_each(cast.alice)
+        for _ in range(2):  # the second time the statements are prepared
+            traffic.clear()
+            page = (await api.ask(cast.bob, QUEUE)).only()
+        round_trips, statements = traffic.round_trips, [" ".join(text.split()) for text in traffic.statements]
+
+    assert len(page["edges"]) == 3
+    assert round_trips == 2
+    assert _match(statements, ["SELECT users.id", "SELECT handoffs.id"])
+
+
 def _match(statements: list[str], beginnings: list[str]) -> bool:
     return [text[: len(begin)] for text, begin in zip(statements, beginnings, strict=True)] == beginnings
 
@@ -136,4 +188,4 @@ async def _add_responders(cast: Cast, count: int) -> None:
 
 async def _count_deliveries(cast: Cast, handoff_id: UUID) -> int:
     async with cast.database.reading(cast.account_id) as tx:
-        return await deliveries.count_of_handoff(tx, handoff_id)
+        return (await deliveries.count_of_handoffs(tx, [handoff_id]))[handoff_id]

@@ -8,7 +8,6 @@ from uuid import UUID
 import strawberry
 from strawberry.scalars import JSON
 
-from db import deliveries, handoffs, sessions
 from db.deliveries import DeliveryRow
 from db.enums import (
     Channel,
@@ -104,8 +103,7 @@ class Session(Node):
         async def count() -> int:
             return present(await info.context.loaders.sessions.load(session_id)).message_count
 
-        async with info.context.services.database.reading(info.context.account_id) as tx:
-            rows = await sessions.messages_page(tx, session_id, page)
+        rows = present(await info.context.loaders.messages.load((session_id, page)))
         return connect(rows, page, node=SessionMessage.from_row, key=lambda row: (row.index,), count=count)
 
     @strawberry.field(description="Its handoffs, newest first.")
@@ -119,8 +117,7 @@ class Session(Node):
         async def count() -> int:
             return present(await info.context.loaders.sessions.load(session_id)).handoff_count
 
-        async with info.context.services.database.reading(info.context.account_id) as tx:
-            rows = await handoffs.history(tx, session_id, page)
+        rows = present(await info.context.loaders.histories.load((session_id, page)))
         return connect(rows, page, node=Handoff.from_row, key=created, count=count)
 
     @strawberry.field(description="The responder who claimed it last; null while nobody has it.")
@@ -289,26 +286,20 @@ class Handoff(Node):
     ) -> Connection[Delivery]:
         """Read a page of deliveries."""
         page = read_page(20 if first is None else first, after, TIME_KEY)
-        database, account_id, handoff_id = (
-            info.context.services.database,
-            info.context.account_id,
-            self.row.id,
-        )
+        loaders, handoff_id = info.context.loaders, self.row.id
 
         async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await deliveries.count_of_handoff(tx, handoff_id)
+            return present(await loaders.delivery_counts.load(handoff_id))
 
-        async with database.reading(account_id) as tx:
-            rows = await deliveries.of_handoff(tx, handoff_id, page)
+        rows = present(await loaders.deliveries_of.load((handoff_id, page)))
         return connect(rows, page, node=Delivery.from_row, key=created, count=count)
 
     @strawberry.field(description="Whether you were told of it, and why or why not.")
     async def my_notice(self, info: Info) -> Notice:
         """Explain what the caller was told."""
         viewer = await info.context.viewer()
-        async with info.context.services.database.reading(info.context.account_id) as tx:
-            return Notice.from_found(await audience.notice_of(tx, viewer, self.row))
+        mine = present(await info.context.loaders.deliveries_to.load((self.row.id, viewer.id)))
+        return Notice.from_found(audience.notice_of(viewer, self.row, mine))
 
     @strawberry.field(description="Whether its note is known to be in the session's ticket.")
     def psa_note_pushed(self) -> bool:
