@@ -121,7 +121,8 @@ async def test_whoever_comes_too_late_learns_it_in_four_round_trips(desk: Desk) 
 LISTS = """
 query ($first: Int!) { queue(first: $first) { totalCount edges { node {
   id handedOffBy { name } claimedBy { name } sourceBranch { label parentBranch { label } }
-  assessment { status } snapshot { branches { label } } timeline { summary actor { name } } myNotice { deliveries { channel } }
+  assessment { status } snapshot { branches { label } } timeline { summary actor { name } }
+  myNotice { deliveries { channel } }
   deliveries(first: 3) { totalCount edges { node { recipient { name online } handoff { id } } } }
   session {
     account { name } team { name } owner { name } activeBranch { label } escalatedTo { name }
