@@ -17,15 +17,12 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Insert,
     Select,
-    Update,
     and_,
     case,
     exists,
     func,
     literal,
-    null,
     or_,
     select,
     tuple_,
@@ -34,13 +31,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.children import pages_of
-from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
-from db.models import deliveries, handoffs
+from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
+from db.models import deliveries
 from db.pages import Page, SortKey
-from db.prepared import ACCOUNT, add_rows, own, value
+from db.prepared import add_rows
 from db.session import Transaction, columns_of, new_id
-from db.steps import Moved, Rows, Step, inserting, looked_up
-from db.types import UtcDateTime, is_among
+from db.steps import Rows
+from db.types import UtcDateTime
 
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
@@ -128,23 +125,6 @@ def adding(
         for new in wanted
     ]
     return Rows(deliveries, same, each)
-
-
-def skipping(reason: SkipReason) -> Step:
-    """Skip with a move what `skip_unsent` skips."""
-    return Step(_skip_of_moved, {"skipped_status": DeliveryStatus.SKIPPED, "skipped_reason": reason})
-
-
-def telling_escalator(*, at: datetime) -> Step:
-    """Mail with a claim to the one who escalated that somebody else has it."""
-    values = {
-        "mail_id": new_id(),
-        "mail_channel": Channel.EMAIL,
-        "mail_kind": DeliveryKind.CLAIMED,
-        "mail_status": DeliveryStatus.PENDING,
-        "mail_at": at,
-    }
-    return Step(_mail_escalator, values)
 
 
 async def add_once(
@@ -357,7 +337,7 @@ async def count_of_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dic
 async def _skip(
     tx: Transaction, handoff_id: UUID, reason: SkipReason, *conditions: ColumnElement[bool]
 ) -> int:
-    unsent = _is_unsent(deliveries)
+    unsent = is_unsent(deliveries)
     await _lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
     statement = (
         update(deliveries)
@@ -383,52 +363,8 @@ def _select(tx: Transaction, condition: ColumnElement[bool]) -> Select[tuple[obj
     return select(*columns_of(DeliveryRow, deliveries)).where(tx.own(deliveries), condition)
 
 
-def _is_unsent(table: FromClause) -> ColumnElement[bool]:
+def is_unsent(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a delivery is still to be sent or confirmed; a note is left alone."""
     unconfirmed = and_(table.c.channel == Channel.PUSH, table.c.status == DeliveryStatus.SENT)
     is_waiting = and_(table.c.channel != Channel.PSA_NOTE, table.c.status == DeliveryStatus.PENDING)
     return or_(is_waiting, unconfirmed)
-
-
-def _skip_of_moved(moved: Moved) -> Update:
-    """Lock in the order of the ids, then change: a worker that holds one finishes with it first."""
-    unsent = deliveries.alias("unsent")
-    handoff_id = looked_up(moved(handoffs.c.id))
-    locked = (
-        select(unsent.c.id)
-        .where(own(unsent), unsent.c.handoff_id == handoff_id, _is_unsent(unsent))
-        .order_by(unsent.c.id)
-        .with_for_update(of=unsent)
-    )
-    return (
-        update(deliveries)
-        .where(own(deliveries), deliveries.c.handoff_id == handoff_id, is_among(deliveries.c.id, locked))
-        .values(
-            status=value("skipped_status", deliveries.c.status),
-            reason=value("skipped_reason", deliveries.c.reason),
-            lease_until=null(),
-            leased_by=null(),
-        )
-    )
-
-
-def _mail_escalator(moved: Moved) -> Insert:
-    columns = deliveries.c
-    at = value("mail_at", columns.created_at)
-    return inserting(
-        deliveries,
-        {
-            "account_id": ACCOUNT,
-            "id": value("mail_id", columns.id),
-            "handoff_id": moved(handoffs.c.id),
-            "recipient_id": moved(handoffs.c.handed_off_by_id),
-            "channel": value("mail_channel", columns.channel),
-            "kind": value("mail_kind", columns.kind),
-            "round": moved(handoffs.c.round),
-            "status": value("mail_status", columns.status),
-            "created_at": at,
-            "first_due_at": at,
-            "due_at": at,
-        },
-        moved(handoffs.c.intent) == HandoffIntent.ESCALATE,
-        moved(handoffs.c.claimed_by_id) != moved(handoffs.c.handed_off_by_id),
-    )

@@ -16,6 +16,7 @@ from uuid import UUID
 from db import (
     assessments,
     deliveries,
+    delivery_steps,
     events,
     handoffs,
     idempotency,
@@ -170,8 +171,8 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
         tx,
         handoffs.claiming(handoff_id, viewer.id, at=now),
         sessions.taking_over(),
-        deliveries.skipping(SkipReason.CLAIMED),
-        deliveries.telling_escalator(at=now),
+        delivery_steps.skipping(SkipReason.CLAIMED),
+        delivery_steps.telling_escalator(at=now),
         news=News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it"),
     )
     return claimed or await _explain_lost_claim(tx, viewer, handoff_id)
