@@ -57,6 +57,7 @@ _WINDOW = 4096  #: bytes that a client which will be frozen takes before it read
 #: More dashboards would need so long to be filled that the frozen ones were cut off before the measurement.
 _MOST_BESIDE_FROZEN = 1000
 _PATIENCE = 60.0
+_CALM_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ class Figures:
     last: list[float] = field(default_factory=list)  #: ms from the request to the last client
     p99: list[float] = field(default_factory=list)
     after_answer: list[float] = field(default_factory=list)  #: ms from the answer to the last client
-    cpu: list[float] = field(default_factory=list)  #: of the server, µs a message
+    cpu: list[float] = field(default_factory=list)  #: of the server, µs a message, without `base`
+    base: list[float] = field(default_factory=list)  #: CPU of the server for an event to a few, s
     memory: list[float] = field(default_factory=list)  #: KB an idle subscriber
     connect: list[float] = field(default_factory=list)  #: CPU of the server, ms a subscriber
 
@@ -195,6 +197,11 @@ class Bench:
             first = min(20, count // 2)
             await clients.tell("open", count=first, **target)
             await self._warm_up(way, clients, first)
+            for _ in range(self._events):
+                spent = cpu_seconds(way.pid)
+                await way.ask(clients, first)
+                await asyncio.sleep(_CALM_SECONDS)
+                figures.base.append(cpu_seconds(way.pid) - spent)
             before, spent = memory(way.pid), cpu_seconds(way.pid)
             await clients.tell("open", count=frozen, window=_WINDOW, **target)
             await clients.tell("open", count=count - first - frozen, **target)
@@ -214,11 +221,12 @@ class Bench:
         told = await way.ask(clients, count)
         self._check(told, count)
         arrived = sorted(told["arrived"])
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_CALM_SECONDS)
         figures.last.append(arrived[-1])
         figures.after_answer.append(arrived[-1] - told["answered"])
         figures.p99.append(arrived[int(len(arrived) * 0.99) - 1])
-        figures.cpu.append((cpu_seconds(way.pid) - spent) * 1e6 / count)
+        took = cpu_seconds(way.pid) - spent - statistics.median(figures.base)
+        figures.cpu.append(took * 1e6 / count)
         if way.cast is not None:
             self._frame = told["frame"]
 

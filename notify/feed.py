@@ -111,9 +111,18 @@ class Subscriber:
         """Whether an event waits, or a doubt, or the end."""
         return bool(self._queue) or self.is_doubted or self._stopped
 
-    def peek(self) -> Heard | None:
-        """Return the next event without taking it, None where nothing waits."""
-        return Heard(self._queue[0], self._lost) if self._queue else None
+    def peek(self) -> Heard:
+        """Return the next event without taking it. One waits, as `first` says."""
+        return Heard(self._queue[0], self._lost)
+
+    def begins_with(self, heard: Heard) -> bool:
+        """Tell whether this is what `take` would return."""
+        return bool(self._queue) and self._queue[0] is heard.event and self._lost == heard.missed_before
+
+    def drop(self) -> None:
+        """Take the next event, which was told."""
+        del self._queue[0]
+        self._lost = 0
 
     def take(self) -> Heard | None:
         """Return the next event, None where nothing waits.

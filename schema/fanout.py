@@ -14,7 +14,6 @@ changed. So there is one way to refuse, and one way to be slow.
 import asyncio
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -65,7 +64,7 @@ class Follower:
     def tell(self, heard: Heard, payload: bytes) -> None:
         """Write its first event, or let it go."""
         if self.outlet.write(payload, self.push_of(heard.event, self.caller.user)):
-            self.subscriber.take()
+            self.subscriber.drop()
         else:
             self.let_go()
 
@@ -125,7 +124,15 @@ class Fanout:
                 look_at = loop.time() + self._pause()
             self._news.clear()
             while self._ready:
-                await self._round()
+                await self._safely_tell()
+
+    async def _safely_tell(self) -> None:
+        try:
+            await self._round()
+        except Exception:
+            log.exception("event not written to all")
+            for follower in list(self._followers):
+                follower.let_go()
 
     def _pause(self) -> float:
         """Return how long to wait, so that each is looked at once in `recheck_seconds`."""
@@ -144,25 +151,28 @@ class Fanout:
         doubted = [follower for follower in ready if follower.subscriber.is_doubted]
         for start in range(0, len(doubted), _AT_ONCE):
             await self._look_at(doubted[start : start + _AT_ONCE])
-        firsts: defaultdict[First, list[Follower]] = defaultdict(list)
+        firsts: dict[First, tuple[Heard, list[Follower]]] = {}
         for follower in ready:
-            first = follower.subscriber.first
-            if first is not None and follower.is_following:
-                firsts[first].append(follower)
+            subscriber = follower.subscriber
+            first = subscriber.first
+            if first is None or subscriber.is_doubted or not follower.is_following:
+                continue  # who was doubted anew is ready again
+            if first not in firsts:
+                firsts[first] = subscriber.peek(), []
+            firsts[first][1].append(follower)
         for first in sorted(firsts):
-            await self._tell(first, firsts[first])
+            await self._tell(*firsts[first])
 
-    async def _tell(self, first: First, followers: list[Follower]) -> None:
-        heard = followers[0].subscriber.peek()
-        payload = None if heard is None else await self._payload(heard)
+    async def _tell(self, heard: Heard, followers: list[Follower]) -> None:
+        payload = await self._payload(heard)
         for number, follower in enumerate(followers, 1):
             subscriber = follower.subscriber
             if not follower.is_following:
                 continue  # it left, or was let go, meanwhile
-            if heard is None or payload is None:
+            if payload is None:
                 follower.let_go()
                 continue
-            if subscriber.first == first:  # else it lost the event meanwhile
+            if subscriber.begins_with(heard):  # else it lost the event meanwhile
                 follower.tell(heard, payload)
             if subscriber.has_news:
                 self._ready[follower] = None

@@ -33,11 +33,11 @@ class SocketOutlet(Outlet):
 
     def write(self, payload: bytes, push: Push | None) -> bool:
         """Write an event as a `next` message, and with it the ping that asks for its receipt."""
-        is_running = self._handler.operations.get(self._operation.id) is self._operation
-        if self._wire is None or not is_running or not self._wire.is_ready:
+        operation, wire = self._operation, self._wire
+        if wire is None or not wire.is_ready or self._handler.operations.get(operation.id) is not operation:
             return False
         frames = text_frame(self._start, payload, b"}")
         if push is not None:
             frames += text_frame(orjson.dumps(self._handler.receipt_ping(push)))
-        self._wire.write(frames)
+        wire.write(frames)
         return True

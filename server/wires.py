@@ -5,6 +5,7 @@ message to a thousand clients that costs more than all the rest.
 """
 
 import asyncio
+from functools import lru_cache
 from typing import Any, cast
 
 from starlette.types import Scope
@@ -49,30 +50,30 @@ class Inbox:
 class Gate:
     """What writers wait at, as at an `asyncio.Event`, which is 700 bytes larger."""
 
-    __slots__ = ("_is_open", "_waiters")
+    __slots__ = ("_waiters", "is_open")
 
     def __init__(self) -> None:
-        self._is_open = True
+        self.is_open = True
         self._waiters: list[asyncio.Future[None]] = []
 
     def is_set(self) -> bool:
         """Tell whether nobody has to wait."""
-        return self._is_open
+        return self.is_open
 
     def clear(self) -> None:
         """Close it."""
-        self._is_open = False
+        self.is_open = False
 
     def set(self) -> None:
         """Open it."""
-        self._is_open = True
+        self.is_open = True
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     async def wait(self) -> None:
         """Wait until it is open."""
-        while not self._is_open:
+        while not self.is_open:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
@@ -87,7 +88,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (uvicorn's own arguments)
         super().__init__(*args, **kwargs)
         self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
-        self.writable = cast("asyncio.Event", Gate())
+        self._gate = Gate()
+        self.writable = cast("asyncio.Event", self._gate)
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message; once the socket is accepted, forget what was said to open it."""
@@ -113,7 +115,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         It does not while it has yet to take more than the transport's high water mark (64 KB) of what was
         written before.
         """
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+        return self._gate.is_open and not self.close_sent and not self.transport.is_closing()
 
     def write(self, frames: bytes) -> None:
         """Write whole frames, without waiting."""
@@ -128,11 +130,14 @@ def wire_of(scope: Scope) -> SocketProtocol | None:
 
 def text_frame(*parts: bytes) -> bytes:
     """Return a text message as a server sends it: in one frame, not masked (RFC 6455 section 5.2)."""
-    length = sum(map(len, parts))
+    message = b"".join(parts)
+    return _header(len(message)) + message
+
+
+@lru_cache(64)  # of what is sent to many, the lengths are few
+def _header(length: int) -> bytes:
     if length < 126:
-        header = bytes((_FINAL_TEXT, length))
-    elif length < 1 << 16:
-        header = bytes((_FINAL_TEXT, 126)) + length.to_bytes(2)
-    else:
-        header = bytes((_FINAL_TEXT, 127)) + length.to_bytes(8)
-    return b"".join((header, *parts))
+        return bytes((_FINAL_TEXT, length))
+    if length < 1 << 16:
+        return bytes((_FINAL_TEXT, 126)) + length.to_bytes(2)
+    return bytes((_FINAL_TEXT, 127)) + length.to_bytes(8)
