@@ -8,8 +8,8 @@ a restarted broker or a dead writer costs that long, and never an event.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -177,6 +177,28 @@ class _Watch:
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+class _Subscription(AbstractAsyncContextManager["Subscriber"]):
+    """A subscriber while it is one. Thousands are open for hours, so it is no generator."""
+
+    __slots__ = ("_account_id", "_feed", "_subscriber")
+
+    def __init__(self, feed: "Feed", account_id: UUID, subscriber: Subscriber) -> None:
+        self._feed = feed
+        self._account_id = account_id
+        self._subscriber = subscriber
+
+    async def __aenter__(self) -> Subscriber:
+        try:
+            await self._feed.join(self._account_id, self._subscriber)
+        except BaseException:
+            self._feed.leave(self._account_id, self._subscriber)
+            raise
+        return self._subscriber
+
+    async def __aexit__(self, *_: object) -> None:
+        self._feed.leave(self._account_id, self._subscriber)
+
+
 class Feed:
     """The one reader of a node. Start it once; stop it once; subscribe any number of times."""
 
@@ -202,35 +224,43 @@ class Feed:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    @asynccontextmanager
-    async def subscribe(
+    def subscribe(
         self, account_id: UUID, wanted: Wanted, *, length: int = QUEUE_LENGTH
-    ) -> AsyncIterator[Subscriber]:
+    ) -> AbstractAsyncContextManager[Subscriber]:
         """Follow the wanted events of an account from now on.
 
         The subscriber's `position` is the last event that it will not see: whoever wants older ones reads
         up to there, and misses none between.
+
+        Raises:
+            FeedStopped: the node is shutting down.
         """
+        return _Subscription(self, account_id, Subscriber(wanted, length=length))
+
+    async def join(self, account_id: UUID, subscriber: Subscriber) -> None:
+        """Begin to hand events to a subscriber; `leave` must follow, also where this fails."""
         if self._stopped:
             raise FeedStopped
-        subscriber = Subscriber(wanted, length=length)
         watch = self._watches.setdefault(account_id, _Watch(position=-1))
         watch.subscribers.add(subscriber)
-        try:
-            await self._join(account_id, watch, subscriber)
-            yield subscriber
-        finally:
+        await self._join(account_id, watch, subscriber)
+
+    def leave(self, account_id: UUID, subscriber: Subscriber) -> None:
+        """Hand no more events to a subscriber."""
+        watch = self._watches.get(account_id)
+        if watch is not None:
             watch.subscribers.discard(subscriber)
-            if not watch.subscribers and self._watches.get(account_id) is watch:
+            if not watch.subscribers:
                 del self._watches[account_id]
 
     async def _join(self, account_id: UUID, watch: _Watch, subscriber: Subscriber) -> None:
         """Let the subscriber begin where the watch stands; the first to join begins the watch."""
-        async with watch.reading:
-            if watch.position < 0:
-                async with self._database.reading(account_id) as tx:
-                    watch.position = await events.latest_sequence(tx)
-            subscriber.position = watch.position
+        if watch.position < 0:
+            async with watch.reading:
+                if watch.position < 0:
+                    async with self._database.reading(account_id) as tx:
+                        watch.position = await events.latest_sequence(tx)
+        subscriber.position = watch.position
 
     async def _listen(self) -> None:
         async for wakeup in self._wakeups.listen():

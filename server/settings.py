@@ -99,7 +99,9 @@ class Settings(BaseSettings):
         20, ge=1, description="How many times as much all users of an account may do together."
     )
     shared_streams: bool = Field(
-        True, description="Whether an event is executed once for all equal subscriptions of an account."
+        True,
+        description="Whether an event is executed and written once for all equal subscriptions "
+        "of an account.",
     )
     compiled_completion: bool = Field(
         True, description="Whether fields that show a stored value are completed by compiled functions."

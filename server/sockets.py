@@ -11,7 +11,6 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -119,11 +118,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     _serving: asyncio.Task[Any] | None = None
     _is_cut_off = False
     websocket: SocketAdapter
-    _unanswered: OrderedDict[str, Push]
+    _unanswered: dict[str, Push]  #: the oldest first
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (Strawberry's own arguments)
         super().__init__(*args, **kwargs)
-        self._unanswered = OrderedDict()
+        self._unanswered = {}
 
     async def handle_message(self, message: Message) -> None:
         """Act on a message, or close the socket with 4400 for one that the protocol does not know."""
@@ -230,7 +229,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         token = secrets.token_urlsafe(12)
         self._unanswered[token] = push
         if len(self._unanswered) > _MOST_UNANSWERED:
-            self._unanswered.popitem(last=False)
+            del self._unanswered[next(iter(self._unanswered))]
         return {"type": "ping", "payload": {"receipt": token}}
 
     async def _ask_receipts(self) -> None:
