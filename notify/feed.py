@@ -84,12 +84,12 @@ class Subscriber:
         if len(self._queue) > self.length:
             self._queue.pop(0)
             self._lost += 1
-        self._tell()
+        (self.on_news or self.wake)()
 
     def doubt(self) -> None:
         """Say that the rights of somebody in the account may have changed."""
         self.is_doubted = True
-        self._tell()
+        (self.on_news or self.wake)()
 
     def stop(self) -> None:
         """Wake the subscriber to its end."""
@@ -160,12 +160,6 @@ class Subscriber:
             except TimeoutError:
                 return None
         return self.take()
-
-    def _tell(self) -> None:
-        if self.on_news is None:
-            self.wake()
-        else:
-            self.on_news()
 
 
 @dataclass(slots=True)
