@@ -4,7 +4,7 @@
             PENDING --confirm_pushed, skip_unsent--> SKIPPED
     PSA_NOTE  as EMAIL, but never skipped: a ticket is told whatever became of the handoff (`db/psa_notes.py`)
     PUSH    PENDING --mark_pushed--> SENT --confirm_pushed--> DELIVERED
-            PENDING, SENT --fail_push--> FAILED, --skip_unsent--> SKIPPED
+            PENDING, SENT --fail_pushes--> FAILED, --skip_unsent--> SKIPPED
 
 Each transition is one function with its allowed source states.
 """
@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from db.batches import padded
 from db.children import pages_of
 from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
 from db.models import deliveries
@@ -181,22 +182,6 @@ async def is_being_told(tx: Transaction, handoff_id: UUID) -> bool:
     return await tx.fetch_value(statement) is not None
 
 
-async def latest_round(tx: Transaction, handoff_id: UUID, recipient_id: UUID) -> int:
-    """Return the last round that mails a responder about a handoff, -1 for none.
-
-    A round whose mails they turned off tells them nothing.
-    """
-    statement = (
-        select(func.max(deliveries.c.round))
-        .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id)
-        .where(deliveries.c.recipient_id == recipient_id)
-        .where(deliveries.c.channel == Channel.EMAIL)
-        .where(or_(deliveries.c.reason.is_(None), deliveries.c.reason != SkipReason.OPTED_OUT))
-    )
-    latest = await tx.fetch_value(statement)
-    return -1 if latest is None else int(latest)
-
-
 async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> int:
     """Skip what is still to be sent or confirmed about a handoff; return how many deliveries that were.
 
@@ -213,6 +198,11 @@ async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
     """
     what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
     await _lock(tx, what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes]))
+
+
+async def lock_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> None:
+    """Lock these deliveries, in the order of their ids as well."""
+    await _lock(tx, deliveries.c.id.in_(padded(delivery_ids)))
 
 
 async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
@@ -272,21 +262,15 @@ def _has_spared_mail() -> ColumnElement[bool]:
     )
 
 
-async def push_status(tx: Transaction, push: Push) -> DeliveryStatus | None:
-    """Return where a push stands, None where there was none to make."""
-    statement = select(deliveries.c.status).where(*_of_pushes(tx, [push], Channel.PUSH))
-    status: DeliveryStatus | None = await tx.fetch_value(statement)
-    return status
-
-
-async def fail_push(tx: Transaction, push: Push) -> None:
-    """Record that nobody confirmed a push within the grace period."""
-    await tx.execute(
-        update(deliveries)
-        .where(*_of_pushes(tx, [push], Channel.PUSH))
-        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
-        .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
-    )
+async def fail_pushes(tx: Transaction, push_ids: Sequence[UUID]) -> None:
+    """Record that nobody confirmed pushes within the grace period."""
+    if push_ids:
+        await tx.execute(
+            update(deliveries)
+            .where(tx.own(deliveries), deliveries.c.id.in_(padded(push_ids)))
+            .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
+            .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
+        )
 
 
 async def by_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRow]:

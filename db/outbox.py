@@ -1,25 +1,48 @@
 """How a worker takes a mail from due to done.
 
-    PENDING --begin--> SENDING --settle_sent--> SENT
-                               --settle_later--> PENDING, due again later
-                               --settle_failed--> FAILED
+    PENDING --begin--> SENDING --settle--> SENT
+                               --settle--> PENDING, due again later
+                               --settle--> FAILED
     PENDING, SENDING --skip--> SKIPPED
 
-Each needs the lease that `db/system.py` gave. Without it (it ended, and another worker has taken over)
-a transition changes nothing and says so.
+Mails are begun and settled many at once, notes in tickets one by one (`db/psa_notes.py`). Each transition
+needs the lease that `db/system.py` or `db/psa_leases.py` gave. Without it (it ended, and another worker has
+taken over) it changes nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, case, insert, select, type_coerce, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    Text,
+    Update,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine
 
+from db.batches import padded
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind, DeliveryStatus, HandoffState, SkipReason
 from db.models import deliveries, delivery_attempts, handoffs
 from db.session import Transaction, columns_of
+from db.types import Named, UtcDateTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +56,25 @@ class Attempt:
     text: str
 
 
-async def begin(
-    tx: Transaction, delivery_id: UUID, lease: UUID, *, at: datetime, until: datetime
-) -> DeliveryRow | None:
-    """Take the last step before the mail server is spoken to, and return the delivery. Extends the lease.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What becomes of a delivery after an attempt."""
 
-    None where the lease was lost, or the delivery is no longer wanted, because its handoff is not in the
+    delivery_id: UUID
+    attempt: Attempt
+    status: DeliveryStatus  #: SENT, FAILED, or PENDING to be tried again
+    due_at: datetime | None = None  #: when it is to be tried again
+
+
+async def begin_all(
+    tx: Transaction, delivery_ids: Sequence[UUID], lease: UUID, *, at: datetime, until: datetime
+) -> dict[UUID, DeliveryRow]:
+    """Take the last step before the mail server is spoken to; return what was begun. Extends the lease.
+
+    Left out is each whose lease was lost, or that is no longer wanted, because its handoff is not in the
     state that it tells of. A claim that commits first makes this statement find nothing; one that commits
-    later finds the delivery SENDING and lets it finish. No lock outlives the statement's transaction.
+    later finds the delivery SENDING and lets it finish. No lock outlives the statement's transaction. The
+    caller has locked the deliveries, if there are several.
     """
     tells_of = case(
         (deliveries.c.kind == DeliveryKind.CLAIMED, HandoffState.CLAIMED.value), else_=HandoffState.OPEN.value
@@ -52,15 +86,19 @@ async def begin(
     )
     statement = (
         update(deliveries)
-        .where(*_leased(tx, delivery_id, lease), wanted.exists())
+        .where(tx.own(deliveries), deliveries.c.id.in_(padded(delivery_ids)))
+        .where(deliveries.c.leased_by == lease, wanted.exists())
         .values(status=DeliveryStatus.SENDING, attempts=deliveries.c.attempts + 1, lease_until=until)
         .returning(*columns_of(DeliveryRow, deliveries))
     )
-    row = await tx.fetch_one(statement, DeliveryRow)
-    if row is not None:
-        values = {"delivery_id": row.id, "number": row.attempts, "started_at": at}
-        await tx.execute(insert(delivery_attempts).values(account_id=tx.account_id, **values))
-    return row
+    begun = {row.id: row for row in await tx.fetch_all(statement, DeliveryRow)}
+    if begun:
+        started = select(
+            deliveries.c.account_id, deliveries.c.id, deliveries.c.attempts, literal(at, UtcDateTime)
+        ).where(tx.own(deliveries), deliveries.c.id.in_(padded(list(begun))))
+        to = ["account_id", "delivery_id", "number", "started_at"]
+        await tx.execute(insert(delivery_attempts).from_select(to, started))
+    return begun
 
 
 async def skip(tx: Transaction, delivery_id: UUID, lease: UUID, reason: SkipReason) -> bool:
@@ -88,6 +126,101 @@ async def settle_later(
     await _finish_attempt(tx, delivery_id, attempt)
     values = {"status": DeliveryStatus.PENDING, "error": attempt.text, "due_at": due_at}
     return await _settle(tx, delivery_id, lease, values)
+
+
+async def settle_all(tx: Transaction, lease: UUID, settlements: Sequence[Settlement]) -> None:
+    """Record the answers to several attempts. Where the lease was lost, the attempt is recorded alone.
+
+    Deliveries are changed in the order of their ids, as by all who change several.
+    """
+    in_order = sorted(settlements, key=lambda settlement: settlement.delivery_id)
+    rows = [_answer(settlement) for settlement in in_order]
+    if tx.is_postgresql:
+        columns = {name: [row[name] for row in rows] for name in _ANSWER}
+        rows = [columns]
+    rows = [{**row, "of": tx.account_id, "lease": lease} for row in rows]
+    answers = _together if tx.is_postgresql else _one_by_one
+    for statement in answers:
+        await tx.execute(statement, rows)
+
+
+_ANSWER: dict[str, TypeEngine[Any]] = {
+    "delivery": Uuid(),
+    "attempt": Integer(),
+    "ended_at": UtcDateTime(),
+    "is_accepted": Boolean(),
+    "code": Integer(),
+    "words": Text(),
+    "to_status": Named(DeliveryStatus),
+    "fault": Text(),
+    "accepted_at": UtcDateTime(),
+    "again_at": UtcDateTime(),
+}
+
+
+def _answer(settlement: Settlement) -> dict[str, Any]:
+    attempt, is_sent = settlement.attempt, settlement.status == DeliveryStatus.SENT
+    return {
+        "delivery": settlement.delivery_id,
+        "attempt": attempt.number,
+        "ended_at": attempt.finished_at,
+        "is_accepted": attempt.accepted,
+        "code": attempt.code,
+        "words": attempt.text,
+        "to_status": settlement.status,
+        "fault": None if is_sent else attempt.text,
+        "accepted_at": attempt.finished_at if is_sent else None,
+        "again_at": settlement.due_at,
+    }
+
+
+def _settling(answer: Mapping[str, ColumnElement[Any]], *held: ColumnElement[bool]) -> tuple[Update, Update]:
+    """Return the statements that complete attempts and settle deliveries as `answer` says."""
+    attempts, of = delivery_attempts.c, bindparam("of", type_=Uuid)
+    finish = (
+        update(delivery_attempts)
+        .where(attempts.account_id == of, attempts.delivery_id == answer["delivery"])
+        .where(attempts.number == answer["attempt"])
+        .values(
+            finished_at=answer["ended_at"],
+            accepted=answer["is_accepted"],
+            reply_code=answer["code"],
+            reply_text=answer["words"],
+        )
+    )
+    settle = (
+        update(deliveries)
+        .where(deliveries.c.account_id == of, deliveries.c.id == answer["delivery"], *held)
+        .where(deliveries.c.leased_by == bindparam("lease", type_=Uuid))
+        .values(
+            lease_until=None,
+            leased_by=None,
+            status=answer["to_status"],
+            error=answer["fault"],
+            sent_at=func.coalesce(answer["accepted_at"], deliveries.c.sent_at),
+            due_at=func.coalesce(answer["again_at"], deliveries.c.due_at),
+        )
+    )
+    return finish, settle
+
+
+def _settling_together() -> tuple[Update, Update]:
+    """PostgreSQL: one statement for all rows, which locks them in the order of their ids."""
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in _ANSWER.items()]
+    columns = [column(name, kind) for name, kind in _ANSWER.items()]
+    answers = func.unnest(*arrays).table_valued(*columns, name="answers").render_derived()
+    held = (
+        select(deliveries.c.id)
+        .where(deliveries.c.account_id == bindparam("of", type_=Uuid), deliveries.c.id == any_(arrays[0]))
+        .order_by(deliveries.c.id)
+        .with_for_update()
+        .cte("held")
+    )
+    return _settling(dict(answers.c.items()), deliveries.c.id == held.c.id)
+
+
+_together = _settling_together()
+_one_by_one = _settling({name: bindparam(name, type_=kind) for name, kind in _ANSWER.items()})
 
 
 def _leased(tx: Transaction, delivery_id: UUID, lease: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -1,69 +1,80 @@
-"""What a mail about a handoff says, read from the database in the account of its recipient."""
+"""What the mails about handoffs say, read from the database in the account of their recipients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from db import accounts, assessments, deliveries, handoffs, sessions, users
-from db.accounts import AccountRow, TeamRow
-from db.assessments import AssessmentRow
-from db.deliveries import DeliveryRow, Push
-from db.enums import ASKING_KINDS, DeliveryKind, DeliveryStatus
-from db.handoffs import HandoffRow
+from db import letters
+from db.deliveries import DeliveryRow
+from db.enums import ASKING_KINDS, DeliveryKind, DeliveryStatus, SkipReason
+from db.letters import Addressed, Matter
 from db.session import Transaction
-from db.sessions import SessionRow
-from db.users import UserRow
+from notify import policy
 from notify.messages import BranchLine, EscalationMail
 
-V = TypeVar("V")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A delivery and all that its mail speaks of."""
 
-    delivery: DeliveryRow
-    handoff: HandoffRow
-    session: SessionRow
-    account: AccountRow
-    team: TeamRow | None
-    recipient: UserRow
-    handed_off_by: UserRow
-    push: DeliveryStatus | None  #: where the push that asks the same stands; None: there was none to make
-    latest_round: int  #: the last one that mails the recipient about the handoff
-    claimed_by: UserRow | None
-    assessment: AssessmentRow | None
+    to: Addressed
+    matter: Matter
+    branches: tuple[BranchLine, ...]  #: of the snapshot, in the order of their tree
 
-    def mail(self, *, link: str, unsubscribe: str) -> EscalationMail:
+    @property
+    def delivery(self) -> DeliveryRow:
+        """The delivery, as it was read."""
+        return self.to.delivery
+
+    @property
+    def reason_to_skip(self) -> SkipReason | None:
+        """Why the mail is not wanted any more, None where it is."""
+        push, latest_round = self._push_status, self.to.latest_round
+        return policy.reason_to_skip(
+            self.delivery, self.matter.handoff, self.to.recipient, push=push, latest_round=latest_round
+        )
+
+    @property
+    def _push_status(self) -> DeliveryStatus | None:
+        """Where the push that asks the same stands; None: there was none to make."""
+        return self.to.push_status if self.delivery.kind in ASKING_KINDS else None
+
+    def mail(self, *, link: str, unsubscribe: str | None) -> EscalationMail:
         """Return the words of the mail. `unsubscribe` stands in reminders only: escalations must reach."""
-        snapshot = self.handoff.snapshot
+        matter, handoff = self.matter, self.matter.handoff
+        snapshot = handoff.snapshot
         return EscalationMail(
             delivery_id=self.delivery.id,
-            handoff_id=self.handoff.id,
+            handoff_id=handoff.id,
             kind=self.delivery.kind.value,
-            round=self.handoff.reminders,
-            account_name=self.account.name,
-            team_name=None if self.team is None else self.team.name,
-            recipient_name=self.recipient.name,
-            recipient_email=self.recipient.email,
-            handed_off_by=self.handed_off_by.name,
-            claimed_by=None if self.claimed_by is None else self.claimed_by.name,
-            priority=self.handoff.priority.name,
+            round=handoff.reminders,
+            account_name=matter.account_name,
+            team_name=matter.team_name,
+            recipient_name=self.to.recipient.name,
+            recipient_email=self.to.recipient.email,
+            handed_off_by=matter.handed_off_by,
+            claimed_by=matter.claimed_by,
+            priority=handoff.priority.name,
             problem_summary=snapshot["problem_summary"],
             problem_domain=snapshot["problem_domain"],
-            notes=self.handoff.notes,
+            notes=handoff.notes,
             step_count=snapshot["step_count"],
             confidence_tier=snapshot["confidence_tier"],
             status=snapshot["status"],
-            branches=branch_lines(snapshot["branch_map"], snapshot["active_branch_id"]),
-            psa_ticket_id=self.session.psa_ticket_id,
-            assessment=None if self.assessment is None else self.assessment.statements,
-            created_at=self.handoff.created_at,
+            branches=self.branches,
+            psa_ticket_id=matter.psa_ticket_id,
+            assessment=None if matter.assessment is None else matter.assessment.statements,
+            created_at=handoff.created_at,
             link=link,
             why=self._why(),
-            unsubscribe=unsubscribe if self.delivery.kind == DeliveryKind.REMINDER else None,
+            unsubscribe=unsubscribe if self.is_reminder else None,
         )
+
+    @property
+    def is_reminder(self) -> bool:
+        """Whether its recipient may turn mails of this kind off by a link."""
+        return self.delivery.kind == DeliveryKind.REMINDER
 
     def _why(self) -> str:
         match self.delivery.kind:
@@ -73,36 +84,31 @@ class Letter:
                 return "You get this because you passed the session on, and no responder could be told."
             case DeliveryKind.REMINDER:
                 because = "nobody has claimed it yet"
-            case DeliveryKind.ESCALATION if self.push is None:
+            case DeliveryKind.ESCALATION if self._push_status is None:
                 because = "no dashboard of yours was open"
             case DeliveryKind.ESCALATION:
                 because = "your dashboard did not confirm the escalation in time"
-        return f"You get this because you are a responder of {self.account.name} and {because}."
+        return f"You get this because you are a responder of {self.matter.account_name} and {because}."
 
 
-async def read_letter(tx: Transaction, delivery_id: UUID) -> Letter:
-    """Read a delivery and all that its mail speaks of."""
-    delivery = (await deliveries.by_ids(tx, [delivery_id]))[delivery_id]
-    handoff = (await handoffs.by_ids(tx, [delivery.handoff_id]))[delivery.handoff_id]
-    claimer_id = handoff.claimed_by_id
-    wanted = [delivery.person_id, handoff.handed_off_by_id]
-    people = await users.by_ids(tx, wanted if claimer_id is None else [*wanted, claimer_id])
-    push = Push(handoff.id, delivery.person_id, delivery.round)
-    is_asking = delivery.kind in ASKING_KINDS
-    teams = {} if handoff.team_id is None else await accounts.teams_by_id(tx, [handoff.team_id])
-    return Letter(
-        delivery=delivery,
-        handoff=handoff,
-        session=(await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id],
-        account=await accounts.by_id(tx),
-        team=None if handoff.team_id is None else teams[handoff.team_id],
-        recipient=people[delivery.person_id],
-        handed_off_by=people[handoff.handed_off_by_id],
-        push=await deliveries.push_status(tx, push) if is_asking else None,
-        latest_round=await deliveries.latest_round(tx, handoff.id, delivery.person_id),
-        claimed_by=None if claimer_id is None else people[claimer_id],
-        assessment=(await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id),
-    )
+async def read_letters(tx: Transaction, delivery_ids: Sequence[UUID]) -> list[Letter]:
+    """Read deliveries and all that their mails speak of, in two statements.
+
+    Raises:
+        KeyError: there is no such delivery to a recipient.
+    """
+    found = await letters.addressed(tx, delivery_ids)
+    to = [found[delivery_id] for delivery_id in delivery_ids]
+    matters = await letters.matters(tx, sorted({each.delivery.handoff_id for each in to}))
+    branches = {id_: _branches(matter) for id_, matter in matters.items()}
+    return [
+        Letter(each, matters[each.delivery.handoff_id], branches[each.delivery.handoff_id]) for each in to
+    ]
+
+
+def _branches(matter: Matter) -> tuple[BranchLine, ...]:
+    snapshot = matter.handoff.snapshot
+    return branch_lines(snapshot["branch_map"], snapshot["active_branch_id"])
 
 
 def branch_lines(branch_map: Sequence[dict[str, Any]], active_id: str | None) -> tuple[BranchLine, ...]:

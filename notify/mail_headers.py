@@ -42,14 +42,19 @@ class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]  # t
 
 class _Mailbox(UniqueSingleAddressHeader, BaseHeader):  # type: ignore[misc]  # typeshed: init, max_count
     def fold(self, *, policy: Policy) -> str:
-        local, domain, name = self.address.username, self.address.domain, self.address.display_name
-        if not getattr(policy, "utf8", False):
-            local = _encoded(local, "", policy.linesep)
-        if not name:
-            return f"{self.name}: {local}@{domain}{policy.linesep}"
-        phrase = f'"{quote(name)}"' if name.isascii() and len(name) < 60 else None
-        phrase = phrase or _encoded(name, self.name, policy.linesep, charset="utf-8")
-        return f"{self.name}: {phrase}{policy.linesep} <{local}@{domain}>{policy.linesep}"
+        return mailbox_line(self.name, self.address, policy.linesep, is_utf8=getattr(policy, "utf8", False))
+
+
+def mailbox_line(header_name: str, of: Address, linesep: str, *, is_utf8: bool) -> str:
+    """Write down a header with one mailbox."""
+    local, domain, name = of.username, of.domain, of.display_name
+    if not is_utf8:
+        local = _encoded(local, "", linesep)
+    if not name:
+        return f"{header_name}: {local}@{domain}{linesep}"
+    phrase = f'"{quote(name)}"' if name.isascii() and len(name) < 60 else None
+    phrase = phrase or _encoded(name, header_name, linesep, charset="utf-8")
+    return f"{header_name}: {phrase}{linesep} <{local}@{domain}>{linesep}"
 
 
 @lru_cache(maxsize=4096)
@@ -120,8 +125,13 @@ def body_part(subtype: str, content: str) -> EmailMessage:
     part = EmailMessage(policy=SMTP)
     part["Content-Type"] = header("Content-Type", f'text/{subtype}; charset="utf-8"')
     part["Content-Transfer-Encoding"] = header("Content-Transfer-Encoding", "quoted-printable")
-    part.set_payload(binascii.b2a_qp(content.encode(), istext=True).decode("ascii"))
+    part.set_payload(quoted_printable(content).decode("ascii"))
     return part
+
+
+def quoted_printable(content: str) -> bytes:
+    """Encode a body. What it makes of a line does not depend on the lines before and after."""
+    return binascii.b2a_qp(content.encode(), istext=True)
 
 
 def _ascii_domain(domain: str) -> str:

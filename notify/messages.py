@@ -33,9 +33,10 @@ DEPTH_LIMIT = 6  #: steps of indentation: deeper branches stand at this one
 
 _NOBODY = UUID(int=0)
 # `legible` takes control characters out of everything else, so these cannot be forged.
-_LINK_MARK = "\x00link\x00"
-_WHY_MARK = "\x00why\x00"
-_UNSUBSCRIBE_MARK = "\x00unsubscribe\x00"
+MARK = "\x00"  #: begins and ends each mark of a recipient's own piece
+_LINK_MARK = f"{MARK}link{MARK}"
+_WHY_MARK = f"{MARK}why{MARK}"
+_UNSUBSCRIBE_MARK = f"{MARK}unsubscribe{MARK}"
 
 _COLOURS = {"URGENT": "#b42318", "HIGH": "#b54708", "NORMAL": "#1456b8", "LOW": "#526071"}
 _CLAIMED_COLOUR = "#067647"
@@ -99,34 +100,53 @@ def render(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable
     message["From"] = origin
     message["To"] = mailbox("To", mail.recipient_name, mail.recipient_email)
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<delivery-{mail.delivery_id}@{domain}>"
-    shared = _without_secrets(_of_all(mail), redact)
-    for name, value in _shared_headers(shared, domain).items():
+    message["Message-ID"] = message_id(mail, domain)
+    shared = of_all(mail)
+    for name, value in _shared_headers(_without_secrets(shared, redact), domain).items():
         message[name] = header(name, value)
     if mail.unsubscribe is not None:  # RFC 8058
-        message["List-Unsubscribe"] = header("List-Unsubscribe", f"<{mail.unsubscribe}>")
+        message["List-Unsubscribe"] = header("List-Unsubscribe", unsubscribe_header(mail))
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    text, page = _words(shared)
-    why = one_line(mail.why)
-    links = {_LINK_MARK: _address(mail.link), _UNSUBSCRIBE_MARK: _address(mail.unsubscribe or "")}
-    message.attach(body_part("plain", _filled(text, {**links, _WHY_MARK: wrapped(why)})))
-    pieces = {mark: escape(piece) for mark, piece in {**links, _WHY_MARK: why}.items()}
-    message.attach(body_part("html", _filled(page, pieces)))
+    text, page = words_of_all(shared, redact)
+    for_text, for_page = own_pieces(mail)
+    message.attach(body_part("plain", filled(text, for_text)))
+    message.attach(body_part("html", filled(page, for_page)))
     return message
 
 
-def _address(link: str) -> str:
-    return "".join(legible(link).split())
+def message_id(mail: EscalationMail, domain: str) -> str:
+    """Name the mail, the same in each attempt."""
+    return f"<delivery-{mail.delivery_id}@{domain}>"
 
 
-def _filled(words: str, pieces: Mapping[str, str]) -> str:
+def unsubscribe_header(mail: EscalationMail) -> str:
+    """Return where mails of this kind are turned off, as a header has it."""
+    return f"<{mail.unsubscribe}>"
+
+
+def own_pieces(mail: EscalationMail) -> tuple[dict[str, str], dict[str, str]]:
+    """Return by mark what stands in this recipient's text and page alone."""
+    links = {_LINK_MARK: _address(mail.link), _UNSUBSCRIBE_MARK: _address(mail.unsubscribe or "")}
+    for_text, for_page = _why(mail.why)
+    on_page = {mark: str(escape(link)) for mark, link in links.items()}
+    return {**links, _WHY_MARK: for_text}, {**on_page, _WHY_MARK: for_page}
+
+
+@lru_cache(maxsize=64)
+def _why(sentence: str) -> tuple[str, str]:
+    """Return the reason as it stands in the text and on the page: many recipients have the same."""
+    why = one_line(sentence)
+    return wrapped(why), str(escape(why))
+
+
+def filled(words: str, pieces: Mapping[str, str]) -> str:
     """Put the recipient's own pieces where their marks are."""
     for mark, piece in pieces.items():
         words = words.replace(mark, piece)
     return words
 
 
-def _of_all(mail: EscalationMail) -> EscalationMail:
+def of_all(mail: EscalationMail) -> EscalationMail:
     """Return what all recipients read: equal for all of them, so that it is worked out once."""
     return replace(
         mail,
@@ -137,6 +157,15 @@ def _of_all(mail: EscalationMail) -> EscalationMail:
         why="",
         unsubscribe=None if mail.unsubscribe is None else _UNSUBSCRIBE_MARK,
     )
+
+
+def words_of_all(shared: EscalationMail, redact: Callable[[str], str]) -> tuple[str, str]:
+    """Return text and page of all recipients, with marks where their own pieces go."""
+    return _words(_without_secrets(shared, redact))
+
+
+def _address(link: str) -> str:
+    return "".join(legible(link).split())
 
 
 @lru_cache(maxsize=64)

@@ -7,16 +7,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from typing import cast
 
 import aiosmtplib
 
 from notify.dkim import Sign
+from notify.envelopes import Envelope, sealed
 from notify.mail_server import MailServer
 from notify.send_faults import PermanentFault, Phase, SendFault, TemporaryFault, fault_of, reply_text
 
@@ -26,8 +25,6 @@ MAILS_PER_CONNECTION = 100
 IDLE_SECONDS = 60.0  #: a firewall may forget an idle connection without a word
 QUIT_SECONDS = 2.0
 
-_SEVEN_BIT = SMTP.clone(cte_type="7bit")  # so that 8BITMIME is never needed
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -35,14 +32,6 @@ class Reply:
 
     code: int
     text: str  #: often the server's own id for the mail
-
-
-@dataclass(frozen=True, slots=True)
-class _Envelope:
-    sender: str
-    recipient: str
-    content: bytes
-    encoding: str  #: of the addresses
 
 
 class Mailer:
@@ -76,8 +65,18 @@ class Mailer:
         """How long `send` takes at most."""
         return timedelta(seconds=self._server.timeout_seconds)
 
-    async def send(self, message: EmailMessage) -> Reply:
-        """Hand in a mail with one recipient.
+    @property
+    def has_just_connected(self) -> bool:
+        """Whether the connection has served one mail at most."""
+        return self._mails <= 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a connection is open that served no mail for so long that it is not used again."""
+        return self._client.is_connected and self._clock() - self._used_at >= IDLE_SECONDS
+
+    async def send(self, mail: EmailMessage | Envelope) -> Reply:
+        """Hand in a mail with one recipient; it is signed here.
 
         Raises:
             TemporaryFault: it may pass later.
@@ -85,7 +84,8 @@ class Mailer:
         """
         try:
             self._phase = Phase.WRITE
-            envelope = _envelope(message, self._sign)
+            envelope = mail if isinstance(mail, Envelope) else sealed(mail)
+            envelope = replace(envelope, content=self._sign(envelope.content))
             async with asyncio.timeout(self._server.timeout_seconds):
                 return await self._deliver(envelope)
         except asyncio.CancelledError:
@@ -109,7 +109,7 @@ class Mailer:
             _abort(transport)
             self._client.close()
 
-    async def _deliver(self, envelope: _Envelope) -> Reply:
+    async def _deliver(self, envelope: Envelope) -> Reply:
         is_reused = self._client.is_connected
         if is_reused and self._is_worn():
             await self.close()
@@ -123,9 +123,9 @@ class Mailer:
         return await self._transact(envelope)
 
     def _is_worn(self) -> bool:
-        return self._mails >= MAILS_PER_CONNECTION or self._clock() - self._used_at >= IDLE_SECONDS
+        return self._mails >= MAILS_PER_CONNECTION or self.is_idle
 
-    async def _transact(self, envelope: _Envelope) -> Reply:
+    async def _transact(self, envelope: Envelope) -> Reply:
         self._phase = Phase.CONNECT
         await self._make_ready()
         options = self._options(envelope)
@@ -162,7 +162,7 @@ class Mailer:
         self._mails = 0
         self._needs_reset = False
 
-    def _options(self, envelope: _Envelope) -> list[str]:
+    def _options(self, envelope: Envelope) -> list[str]:
         """Say what the server must know before it takes the mail (RFC 1870, RFC 6531)."""
         options = [f"SIZE={len(envelope.content)}"] if self._client.supports_extension("size") else []
         if envelope.encoding == "ascii":
@@ -197,19 +197,3 @@ def _is_hang_up(error: Exception) -> bool:
 def _leave(content: bytes) -> bytes:
     """Sign nothing."""
     return content
-
-
-def _envelope(message: EmailMessage, sign: Sign) -> _Envelope:
-    if message["Cc"] or message["Bcc"]:
-        raise PermanentFault(None, "A mail goes to one recipient: it cannot have Cc or Bcc.")
-    sender, recipient = _only_address(message, "From"), _only_address(message, "To")
-    if (sender + recipient).isascii():
-        return _Envelope(sender, recipient, sign(message.as_bytes(policy=_SEVEN_BIT)), "ascii")
-    return _Envelope(sender, recipient, sign(message.as_bytes(policy=SMTPUTF8)), "utf-8")
-
-
-def _only_address(message: EmailMessage, name: str) -> str:
-    addresses: tuple[Address, ...] = getattr(message[name], "addresses", ())
-    if len(addresses) != 1:
-        raise PermanentFault(None, f"A mail needs one address in {name}, not {len(addresses)}.")
-    return addresses[0].addr_spec

@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     )
     dkim_selector: str = Field("handoff", description="The DKIM selector under which the public key stands.")
     mail_folder: Path = Field(Path("var/mail"), description="Where mails land while no mail server is set.")
-    mail_connections: int = Field(4, ge=1, le=32, description="Mails that one worker hands in side by side.")
+    mail_connections: int = Field(
+        8, ge=1, le=128, description="Connections to the mail server that one worker opens at most."
+    )
     worker: Literal["on", "off"] = Field("on", description="Whether `handoff serve` sends mails itself.")
     push_grace: float = Field(
         30, ge=0, le=3600, description="Seconds that a push may stay unconfirmed before the mail goes."

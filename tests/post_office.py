@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from uuid import UUID
 
 from db.session import Database
+from notify.envelopes import Envelope
 from notify.mail_server import MailServer
 from notify.outbox import Outbox
 from notify.smtp import Mailer, PermanentFault, Reply, TemporaryFault
@@ -27,9 +29,10 @@ class _Counter(Mailer):
         self.reached = asyncio.Event()
         self._answer: asyncio.Future[Reply] | None = None
 
-    async def send(self, message: EmailMessage) -> Reply:
+    async def send(self, mail: EmailMessage | Envelope) -> Reply:
         """Wait for the answer."""
-        self.in_hand = delivery_named(message)
+        assert isinstance(mail, Envelope)
+        self.in_hand = delivery_named(message_from_bytes(mail.content, policy=policy.default))
         self._answer = asyncio.get_running_loop().create_future()
         self.reached.set()
         return await self._answer

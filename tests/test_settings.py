@@ -57,7 +57,7 @@ def test_a_weak_secret_is_refused_in_demo_mode_too(monkeypatch: pytest.MonkeyPat
         ("WORKER", PASSWORD, "HANDOFF_WORKER: Input should be 'on' or 'off'"),
         ("PUSH_GRACE", "-1", "HANDOFF_PUSH_GRACE: Input should be greater than or equal to 0"),
         ("TOKEN_HOURS", "0", "HANDOFF_TOKEN_HOURS: Input should be greater than 0"),
-        ("MAIL_CONNECTIONS", "33", "HANDOFF_MAIL_CONNECTIONS: Input should be less than or equal to 32"),
+        ("MAIL_CONNECTIONS", "129", "HANDOFF_MAIL_CONNECTIONS: Input should be less than or equal to 128"),
         ("LOG_LEVEL", PASSWORD, "HANDOFF_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
         ("PUBLIC_URL", f"ftp://u:{PASSWORD}@h", "HANDOFF_PUBLIC_URL: must begin with http:// or https://"),
         ("MAIL_FROM", PASSWORD, "HANDOFF_MAIL_FROM: This is not an email address that mail can be sent to."),

@@ -1,0 +1,41 @@
+"""A finished mail: its bytes, and the two addresses that the mail server is told."""
+
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+
+from notify.send_faults import PermanentFault
+
+SEVEN_BIT = SMTP.clone(cte_type="7bit")  #: so that 8BITMIME is never needed
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A mail to one recipient, as it is handed in."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    encoding: str = "ascii"  #: of the addresses
+
+
+def sealed(message: EmailMessage) -> Envelope:
+    """Write a message down.
+
+    Raises:
+        PermanentFault: it has not exactly one sender and one recipient.
+    """
+    if message["Cc"] or message["Bcc"]:
+        raise PermanentFault(None, "A mail goes to one recipient: it cannot have Cc or Bcc.")
+    sender, recipient = _only_address(message, "From"), _only_address(message, "To")
+    if (sender + recipient).isascii():
+        return Envelope(sender, recipient, message.as_bytes(policy=SEVEN_BIT))
+    return Envelope(sender, recipient, message.as_bytes(policy=SMTPUTF8), "utf-8")
+
+
+def _only_address(message: EmailMessage, name: str) -> str:
+    addresses: tuple[Address, ...] = getattr(message[name], "addresses", ())
+    if len(addresses) != 1:
+        raise PermanentFault(None, f"A mail needs one address in {name}, not {len(addresses)}.")
+    return addresses[0].addr_spec
