@@ -34,11 +34,10 @@ _AT_ONCE = 4
 _LEASE = timedelta(seconds=120)
 _LONGEST_SECONDS = 90.0  # of one; shorter than the lease
 _RETRY = timedelta(seconds=10)
-_LONGEST_WAIT_SECONDS = 2.0
 
 
 class Assessing:
-    """One worker's loop; any number of workers may run."""
+    """One worker's assessments; any number of workers may run."""
 
     def __init__(
         self,
@@ -54,24 +53,6 @@ class Assessing:
         self._redact = redact
         self._now = now
         self._longest_seconds = longest_seconds
-        self._woken = asyncio.Event()
-        self._stopping = False
-
-    def wake(self) -> None:
-        """Look for what is due now, not at the next poll."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        """Begin no other, and let `run` return when those that are being made are done."""
-        self._stopping = True
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Make what is due until stopped. A database that is away is tried again."""
-        while not self._stopping:
-            self._woken.clear()
-            if not await self._try_batch():
-                await self._wait()
 
     async def assess_batch(self) -> int:
         """Lease what is due and make it; return how many that were."""
@@ -80,20 +61,6 @@ class Assessing:
             leased = await system.lease_assessments(tx, lease, now=now, until=now + _LEASE, limit=_AT_ONCE)
         await asyncio.gather(*(self._make(one, lease) for one in leased))
         return len(leased)
-
-    async def _try_batch(self) -> int:
-        try:
-            return await self.assess_batch()
-        except Exception:
-            log.exception("assessments could not be made")
-            return 0
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
     async def _make(self, leased: LeasedAssessment, lease: UUID) -> None:
         """Make one. A failure of its own, or of the database, touches no other."""

@@ -11,8 +11,6 @@ mails that had been accepted and not yet recorded, one for each connection at mo
 So may a mail server that takes a mail and does not say so. Nothing else comes twice.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -24,10 +22,6 @@ from notify.mailers import Mailers
 from notify.smtp import Mailer
 
 __all__ = ["BATCH", "IN_DOUBT", "LEASE", "MailLinks", "MailSettings", "Outbox"]
-
-log = logging.getLogger(__name__)
-
-_LONGEST_WAIT_SECONDS = 2.0
 
 
 class Outbox:
@@ -46,30 +40,21 @@ class Outbox:
         self._now = now
         self._unfinished: set[UUID] = set()  #: leases under which something may wait that was not begun
         self._shift: MailShift | None = None
-        self._woken = asyncio.Event()
         self._stopping = False
 
-    def wake(self) -> None:
-        """Look for due deliveries now, not at the next poll."""
-        self._woken.set()
-
     def stop(self) -> None:
-        """Finish the mails that are being handed in, begin no other, and let `run` return."""
+        """Finish the mails that are being handed in, and begin no other."""
         self._stopping = True
         if self._shift is not None:
             self._shift.stop()
-        self._woken.set()
 
-    async def run(self) -> None:
-        """Send what is due until stopped. A database that is away is tried again."""
-        try:
-            while not self._stopping:
-                self._woken.clear()
-                if not await self._try_batch():
-                    await self._mailers.rest()
-                    await self._wait()
-        finally:
-            await self._mailers.close()
+    async def rest(self) -> None:
+        """Close the connections that nobody has used for a while."""
+        await self._mailers.rest()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._mailers.close()
 
     async def send_batch(self) -> int:
         """Lease what is due, batch after batch, and see each delivery through; return how many that were."""
@@ -89,17 +74,3 @@ class Outbox:
         async with self._database.system() as tx:
             await system.give_back(tx, lease)
         self._unfinished.discard(lease)
-
-    async def _try_batch(self) -> int:
-        try:
-            return await self.send_batch()
-        except Exception:
-            log.exception("outbox could not work")
-            return 0
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            pass

@@ -18,11 +18,11 @@ from db import system
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
-from notify.psa.outbox import NoteOutbox
 from resolvers import reminders
 from schema.context import utc_now
 from server.assessors import make_assessors
 from server.collector import settle_collector
+from server.loops import Loop
 from server.process import make_note_outbox, make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _BATCH = 100
+#: At the end of a worker. A note that is cut off is looked for before it is tried again.
+_NOTES_MAY_TAKE_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -37,16 +39,10 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
     """Work while the block runs; at its end, finish the mails and notes that are under way."""
     async with AsyncExitStack() as stack:
         outbox = make_outbox(settings, database, open_mail_server(settings, stack))
-        loops: list[Outbox | NoteOutbox | Assessing] = [outbox]
-        notes = make_note_outbox(settings, database)
-        if notes is None:
-            log.info("no encryption keys: this worker puts no notes into tickets")
-        else:
-            loops.append(notes)
-        assessor_of = make_assessors(settings, database, rules=Rules(), redact=redact, now=utc_now)
-        if assessor_of is not None:
-            loops.append(Assessing(database, assessor_of, redact, utc_now))
-        running = [asyncio.create_task(loop.run()) for loop in loops]
+        stack.push_async_callback(outbox.close)
+        loops = _make_loops(settings, database, outbox)
+        for loop in loops:
+            loop.start()
         helpers = [
             asyncio.create_task(_wake(loops, wakeups)),
             asyncio.create_task(_watch_clock(database, settings.grace)),
@@ -54,12 +50,23 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
         try:
             yield outbox
         finally:
-            for loop in loops:
-                loop.stop()
-            await asyncio.gather(*running)
+            await asyncio.gather(*(loop.end() for loop in loops))
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+
+
+def _make_loops(settings: Settings, database: Database, outbox: Outbox) -> list[Loop]:
+    loops = [Loop("mails", outbox.send_batch, stop=outbox.stop, rest=outbox.rest)]
+    notes = make_note_outbox(settings, database)
+    if notes is None:
+        log.info("no encryption keys: this worker puts no notes into tickets")
+    else:
+        loops.append(Loop("notes", notes.send_due, stop=notes.stop, patience=_NOTES_MAY_TAKE_SECONDS))
+    assessor_of = make_assessors(settings, database, rules=Rules(), redact=redact, now=utc_now)
+    if assessor_of is not None:
+        loops.append(Loop("assessments", Assessing(database, assessor_of, redact, utc_now).assess_batch))
+    return loops
 
 
 async def run_worker(settings: Settings) -> None:
@@ -114,7 +121,7 @@ async def _watch_clock(database: Database, grace: timedelta) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _wake(loops: Sequence[Outbox | NoteOutbox | Assessing], wakeups: Wakeups) -> None:
+async def _wake(loops: Sequence[Loop], wakeups: Wakeups) -> None:
     async with aclosing(wakeups.listen()) as heard:
         async for _ in heard:
             for loop in loops:

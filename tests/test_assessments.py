@@ -10,6 +10,7 @@ import pytest
 
 from assist.port import AssessmentError, Case, Draft, Evidence
 from schema.context import utc_now
+from server.loops import Loop
 from tests.assessing import (
     DRAFT,
     SAID,
@@ -258,8 +259,8 @@ async def test_a_claimed_handoff_is_assessed_since_its_claimer_reads_it(assessed
 
 
 async def test_a_running_loop_is_woken_and_stops_when_it_is_told(assessed: Api) -> None:
-    loop = make_assessing(assessed.cast.database, Told())
-    running = asyncio.create_task(loop.run())
+    loop = Loop("assessments", make_assessing(assessed.cast.database, Told()).assess_batch)
+    loop.start()
     handoff_id = await escalate(assessed)
     loop.wake()
 
@@ -267,5 +268,4 @@ async def test_a_running_loop_is_woken_and_stops_when_it_is_told(assessed: Api) 
         return bool((await assessment_of(assessed, handoff_id))["status"] == "READY")
 
     await eventually(is_ready)
-    loop.stop()
-    await asyncio.wait_for(running, PATIENCE)
+    await asyncio.wait_for(loop.end(), PATIENCE)

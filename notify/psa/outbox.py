@@ -30,6 +30,7 @@ from notify.psa.gateway import Gateway
 from notify.psa.note_text import marker_of, read_facts, write_note
 from notify.psa.port import Connector
 from notify.psa.vault import CredentialsUnreadable
+from notify.settling import until_recorded
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ LEASE = timedelta(seconds=300)
 _LONGEST_NOTE_SECONDS = 120.0
 _CONNECTIONS_AT_ONCE = 4
 _NOTES_A_TURN = 20
-_LONGEST_WAIT_SECONDS = 2.0
 _FIRST_RETRY_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 600.0
 #: What may have been carried out may take a while to show.
@@ -48,7 +48,6 @@ _AMBIGUOUS_WAITS_SECONDS = 30.0
 #: How long the other notes of a connection wait, at most, when the PSA did not take one for now.
 _CONNECTION_WAITS = timedelta(seconds=60)
 _UNREADABLE_WAITS = timedelta(minutes=10)
-_SETTLE_TRIES = 9  # doubling from 0.2 s: 102 s together, less than the lease
 _UNREADABLE = "The credentials cannot be decrypted: the service lacks their key. Enter them again."
 
 
@@ -65,7 +64,7 @@ class NoteSettings:
 
 
 class NoteOutbox:
-    """One worker's loop for notes, apart from that for mails: a slow PSA delays no mail."""
+    """One worker's notes, apart from its mails: a slow PSA delays no mail."""
 
     def __init__(
         self, database: Database, gateway: Gateway, notes: NoteSettings, now: Callable[[], datetime]
@@ -74,31 +73,17 @@ class NoteOutbox:
         self._gateway = gateway
         self._notes = notes
         self._now = now
-        self._woken = asyncio.Event()
         self._stopping = False
         #: What connectors found out, by connection and credentials.
         self._memories: dict[tuple[UUID, str], dict[str, str]] = {}
 
-    def wake(self) -> None:
-        """Look for due notes now, not at the next poll."""
-        self._woken.set()
-
     def stop(self) -> None:
-        """Finish the notes that are under way, begin no other, and let `run` return."""
-        self._stopping = True
-        self._woken.set()
+        """Finish the notes that are under way, and begin no other.
 
-    async def run(self) -> None:
-        """Send what is due until stopped. A database that is away is tried again."""
-        while not self._stopping:
-            self._woken.clear()
-            try:
-                is_idle = await self.send_due() == 0
-            except Exception:
-                log.exception("notes could not be sent")
-                is_idle = True
-            if is_idle and not self._stopping:
-                await self._wait()
+        Who does not wait for them may cut `send_due` off: their leases end, and another worker looks for
+        their markers first.
+        """
+        self._stopping = True
 
     async def send_due(self) -> int:
         """Lease connections with notes due, and send those; return how many notes were tried."""
@@ -114,13 +99,6 @@ class NoteOutbox:
         finally:
             async with self._database.system() as tx:
                 await psa_leases.give_back(tx, lease)
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
     async def _take_turn(self, leased: LeasedConnection, lease: UUID) -> int:
         """Send the notes of one connection. Its failure touches no other's."""
@@ -198,23 +176,18 @@ class NoteOutbox:
         fault: PsaFault | None,
     ) -> None:
         """Record the answer, again and again while the database is away."""
-        for wait in (*(0.2 * 2**n for n in range(_SETTLE_TRIES)), None):
-            try:
-                async with self._database.transaction(note.account_id) as tx:
-                    if fault is None:
-                        await self._record_note(tx, connection, note, lease, str(note_id))
-                    else:
-                        await self._record_fault(tx, connection, note, lease, fault)
-            except _LeaseLost:
-                log.warning("note recorded by another worker", extra={"delivery_id": str(note.id)})
-                return
-            except Exception:
-                if wait is None:
-                    raise
-                log.warning("answer not recorded yet", extra={"delivery_id": str(note.id)}, exc_info=True)
-                await asyncio.sleep(wait)
-            else:
-                return
+
+        async def record() -> None:
+            async with self._database.transaction(note.account_id) as tx:
+                if fault is None:
+                    await self._record_note(tx, connection, note, lease, str(note_id))
+                else:
+                    await self._record_fault(tx, connection, note, lease, fault)
+
+        try:
+            await until_recorded(record, note.id, unless=_LeaseLost)
+        except _LeaseLost:
+            log.warning("note recorded by another worker", extra={"delivery_id": str(note.id)})
 
     async def _record_note(
         self, tx: Transaction, connection: PsaConnectionRow, note: NoteRow, lease: UUID, note_id: str
