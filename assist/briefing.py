@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from assist.branch_status import outcome_of
+from assist.evidence import shortened
 from assist.mentions import errors_of, machines_of
 from assist.outcomes import Outcome
 from assist.port import Case, CaseBranch
@@ -64,7 +65,7 @@ def _problem(known: Known) -> list[str]:
     priority = f"{known.priority.lower()} priority"
     lines.append(f"{known.handed_off_by} {known.intent} it, {_time(known.created_at)}, {priority}.")
     if case.notes:
-        lines += ["Notes:", *(f"  {line}" for line in _cut(case.notes, _LONGEST_NOTES).splitlines())]
+        lines += ["Notes:", *(f"  {line}" for line in shortened(case.notes, _LONGEST_NOTES).splitlines())]
     return lines
 
 
@@ -160,12 +161,7 @@ def _listed(lines: list[str], *, keep_last: bool = False) -> list[str]:
 
 
 def _line(text: str) -> str:
-    return _cut(" ".join(text.split()), _LONGEST_LINE)
-
-
-def _cut(text: str, longest: int) -> str:
-    text = text.strip()
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+    return shortened(" ".join(text.split()), _LONGEST_LINE)
 
 
 def _time(at: datetime) -> str:

@@ -69,7 +69,10 @@ def _check_step(step: Step, case: Case) -> Step | None:
 
 def _cut(text: str | None, longest: int) -> str | None:
     """Return the text, no longer than that; None where it says nothing."""
-    plain = "" if text is None else text.strip()
-    if not plain:
-        return None
-    return plain if len(plain) <= longest else f"{plain[: longest - 1].rstrip()}…"
+    return shortened(text or "", longest) or None
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut at that many characters, an ellipsis included."""
+    text = text.strip()
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
