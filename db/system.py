@@ -289,6 +289,7 @@ class Backlog:
     due: int  #: mails that are due and not sent
     overdue: int  #: of them, those that are later than `db.audit.PATIENCE`
     oldest_seconds: float  #: how long the longest waiting one has been due
+    notes: int  #: notes that are due and not in their tickets
 
 
 async def backlog(tx: SystemTransaction, *, now: datetime) -> Backlog:
@@ -300,4 +301,10 @@ async def backlog(tx: SystemTransaction, *, now: datetime) -> Backlog:
         .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
     )
     due, overdue, oldest = (await tx.connection.execute(statement)).one()
-    return Backlog(due, overdue, 0.0 if oldest is None else (now - oldest).total_seconds())
+    notes = (
+        select(func.count())
+        .where(deliveries.c.channel == Channel.PSA_NOTE, deliveries.c.first_due_at <= now)
+        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
+    )
+    waits = 0.0 if oldest is None else (now - oldest).total_seconds()
+    return Backlog(due, overdue, waits, await tx.fetch_value(notes))

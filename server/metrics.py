@@ -26,6 +26,7 @@ class Metrics:
         self._due = self._gauge("deliveries_due", "Mails that are due and not sent yet")
         self._overdue = self._gauge("deliveries_overdue", "Deliveries that are more than a minute late")
         self._oldest = self._gauge("oldest_due_seconds", "How long the longest waiting mail has been due")
+        self._notes = self._gauge("psa_notes_due", "Notes that are due and not in their tickets yet")
         self._dashboards = self._gauge("dashboards", "Dashboards of responders connected to this node")
         self._connected = self._gauge("broadcast_connected", "1 while wake-ups reach this node")
 
@@ -43,6 +44,7 @@ class Metrics:
         self._due.set(backlog.due)
         self._overdue.set(backlog.overdue)
         self._oldest.set(backlog.oldest_seconds)
+        self._notes.set(backlog.notes)
         self._dashboards.set(self._node.presence.count)
         self._connected.set(self._node.wakeups.connected)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

@@ -124,6 +124,29 @@ async def test_a_worker_puts_notes_into_tickets_and_ends_when_it_is_asked_to(
     assert "cw-private-key" not in worker.stderr
 
 
+async def test_a_psa_that_hangs_holds_up_no_worker_that_is_asked_to_end(
+    psa: str, desk: Desk, server: PsaServer, database_url: str, smtp: SmtpServer
+) -> None:
+    handoff_id = await desk.pushed()
+    server.misbehave(hanging("POST", ADD[psa], carry_out=True))
+    worker = make_notes_process(database_url, server, smtp)
+    with closing(worker):
+        await start(worker)
+        assert await asyncio.to_thread(server.trouble_met)
+        code = await asyncio.to_thread(worker.stop)
+        said = worker.stderr
+    cut_off = await desk.note(handoff_id)
+    server.go_on()
+
+    await desk.make_due()
+    await desk.outbox.send_due()
+
+    assert code == 0
+    assert "work cut off at the end" in said
+    assert (cut_off.status, cut_off.attempts) == (DeliveryStatus.SENDING, 1)
+    await assert_one_note(desk, server, handoff_id)
+
+
 async def test_a_psa_that_hangs_delays_no_mail(
     psa: str, desk: Desk, server: PsaServer, database_url: str, smtp: SmtpServer
 ) -> None:

@@ -481,3 +481,21 @@ async def test_a_viewer_asks_for_no_note(api: Api) -> None:
     answer = await api.ask(api.cast.vera, document, id=str(uuid4()))
 
     assert answer.refusal() == ("FORBIDDEN", "Engineer or admin access required")
+
+
+async def test_metrics_show_the_notes_that_wait(desk: Desk) -> None:
+    idle = await notes_due(desk)
+    await desk.pushed()
+    waiting = await notes_due(desk)
+
+    await desk.outbox.send_due()
+
+    assert (idle, waiting, await notes_due(desk)) == (0, 1, 0)
+
+
+async def notes_due(desk: Desk) -> float:
+    """Return how many notes wait, as /metrics tells."""
+    page = await desk.api.http.get("/metrics")
+    return next(
+        float(line.split()[1]) for line in page.text.splitlines() if line.startswith("handoff_psa_notes_due ")
+    )
