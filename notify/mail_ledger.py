@@ -89,10 +89,10 @@ class MailLedger:
     async def record(self, lease: UUID, answers: Sequence[Answer]) -> list[Answer]:
         """Record what came of mails; return those of which that failed, each to be recorded by itself."""
         groups = list(by_account(answers))
-        failed = await asyncio.gather(
-            *(self._record(lease, group) for group in groups), return_exceptions=True
-        )
-        return [answer for group, error in zip(groups, failed, strict=True) if error for answer in group]
+        kept = await asyncio.gather(*(self._try_to_record(lease, group) for group in groups))
+        return [
+            answer for group, is_kept in zip(groups, kept, strict=True) if not is_kept for answer in group
+        ]
 
     async def record_at_last(self, lease: UUID, answer: Answer) -> None:
         """Record an answer, again and again while the database is away: unrecorded, the mail goes twice."""
@@ -144,6 +144,15 @@ class MailLedger:
         pushes = [letter.to.push_id for letter in wanted if letter.delivery.id in begun]
         await deliveries.fail_pushes(tx, [push_id for push_id in pushes if push_id is not None])
         return begun
+
+    async def _try_to_record(self, lease: UUID, answers: Sequence[Answer]) -> bool:
+        try:
+            await self._record(lease, answers)
+        except Exception:
+            what = {"delivery_ids": [str(answer.delivery.id) for answer in answers]}
+            log.warning("answers not recorded together", extra=what, exc_info=True)
+            return False
+        return True
 
     async def _record(self, lease: UUID, answers: Sequence[Answer]) -> None:
         async with self._free, self._database.transaction(answers[0].account_id) as tx:
