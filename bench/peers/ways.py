@@ -27,7 +27,12 @@ READING_PEERS: list[Way] = [
     NodePeer("PostGraphile", POSTGRAPHILE, "server.mjs", PostGraphile()),
 ]
 #: The accelerators, in the order in which they are switched off: each way does without one more.
-_ACCELERATORS = ["HANDOFF_REUSED_ANSWERS", "HANDOFF_COMPILED_COMPLETION", "HANDOFF_PLANS"]
+_ACCELERATORS = [
+    "HANDOFF_REUSED_ANSWERS",
+    "HANDOFF_EXACT_COLUMNS",
+    "HANDOFF_COMPILED_COMPLETION",
+    "HANDOFF_PLANS",
+]
 
 
 def handoff_without() -> Iterator[Way]:
