@@ -90,6 +90,12 @@ class BoundConnection(asyncpg.Connection):
             self._account_id = account_id
 
 
+async def bind(connection: AsyncConnection, account_id: UUID) -> None:
+    """Show the rows of this account on a connection of SQLAlchemy's, and no others."""
+    pooled = await connection.get_raw_connection()
+    await cast("BoundConnection", pooled.driver_connection).bind(account_id)
+
+
 async def glance(
     engine: AsyncEngine, statement: Glance, values: Mapping[str, Any], account_id: UUID | None
 ) -> Rows:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from uuid_utils.compat import uuid7
 
-from db.glances import BoundConnection, Glance, Rows, glance
+from db.glances import BoundConnection, Glance, Rows, bind, glance
 from db.row_security import AccountConnection, Beginning, as_account
 
 R = TypeVar("R")
@@ -114,14 +114,13 @@ class Database:
             self._writer, self._reader = _sqlite_engines(address)
             self._owner = self._system = self._writer
             self._system_reader = self._reader
-            self._glancer: AsyncEngine | None = None
-            self._system_glancer: AsyncEngine | None = None
+            self._snapshots = self._reader
         else:
-            self._writer = self._reader = _postgresql_engine(address, role="handoff_app")
-            self._system = self._system_reader = _postgresql_engine(address, role="handoff_worker")
+            self._writer = self._snapshots = _postgresql_engine(address, role="handoff_app")
+            self._reader = _postgresql_reader(address, role="handoff_app")
+            self._system = _postgresql_engine(address, role="handoff_worker")
+            self._system_reader = _postgresql_reader(address, role="handoff_worker")
             self._owner = create_async_engine(address, poolclass=NullPool)
-            self._glancer = _glancing_engine(address, role="handoff_app")
-            self._system_glancer = _glancing_engine(address, role="handoff_worker")
         self.on_commit: list[Callable[[UUID, int], None]] = []
 
     @asynccontextmanager
@@ -137,22 +136,27 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, account_id: UUID) -> AsyncIterator[Transaction]:
-        """Open a transaction that only reads."""
-        with as_account(account_id):
-            async with self._reader.connect() as connection:
-                yield Transaction(connection, account_id)
+        """Open what only reads.
+
+        On PostgreSQL each statement is a transaction by itself, which sees what was committed before it: as
+        it would in one transaction of READ COMMITTED, without the round trips to begin and to end that.
+        """
+        async with self._reader.connect() as connection:
+            if not self.is_sqlite:
+                await bind(connection, account_id)
+            yield Transaction(connection, account_id)
 
     async def glance(self, account_id: UUID, statement: Glance, values: Mapping[str, Any]) -> Rows:
         """Run one statement that reads, in a transaction of its own."""
-        if self._glancer is not None:
-            return await glance(self._glancer, statement, values, account_id)
+        if not self.is_sqlite:
+            return await glance(self._reader, statement, values, account_id)
         async with self.reading(account_id) as tx:
             return await statement.fetch(tx.connection, values)
 
     async def system_glance(self, statement: Glance, values: Mapping[str, Any]) -> Rows:
         """Run one statement across accounts that reads, for the functions of `db/system.py`."""
-        if self._system_glancer is not None:
-            return await glance(self._system_glancer, statement, values, None)
+        if not self.is_sqlite:
+            return await glance(self._system_reader, statement, values, None)
         async with self.system_reading() as tx:
             return await statement.fetch(tx.connection, values)
 
@@ -163,7 +167,7 @@ class Database:
         A reading transaction of SQLite does so anyway.
         """
         with as_account(account_id):
-            async with self._reader.connect() as connection:
+            async with self._snapshots.connect() as connection:
                 if not self.is_sqlite:
                     await connection.execution_options(
                         isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -178,7 +182,7 @@ class Database:
 
     @asynccontextmanager
     async def system_reading(self) -> AsyncIterator[SystemTransaction]:
-        """Open a reading transaction across accounts, for the functions of `db/system.py`."""
+        """Open what only reads across accounts, for the functions of `db/system.py`; as `reading` does."""
         async with self._system_reader.connect() as connection:
             yield SystemTransaction(connection)
 
@@ -190,17 +194,8 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
-        for engine in {
-            self._writer,
-            self._reader,
-            self._system,
-            self._system_reader,
-            self._owner,
-            self._glancer,
-            self._system_glancer,
-        }:
-            if engine is not None:
-                await engine.dispose()
+        for engine in {self._writer, self._reader, self._system, self._system_reader, self._owner}:
+            await engine.dispose()
 
 
 def _address(url: str) -> URL:
@@ -237,18 +232,20 @@ def _postgresql_engine(address: URL, *, role: str) -> AsyncEngine:
     )
 
 
-def _glancing_engine(address: URL, *, role: str) -> AsyncEngine:
-    """Make an engine for single statements: a few connections, each busy for less than a millisecond."""
+def _postgresql_reader(address: URL, *, role: str) -> AsyncEngine:
+    """Make an engine whose statements are transactions by themselves, for what only reads."""
     return create_async_engine(
         address,
-        pool_size=4,
-        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
+        pool_size=5,
+        max_overflow=5,
         pool_timeout=10,
         pool_use_lifo=True,  # the one used last is the likeliest to show the account already
         connect_args={
             "server_settings": {"role": role, "jit": "off"},
             "connection_class": BoundConnection,
         },
+        hide_parameters=True,
     )
 
 

@@ -65,12 +65,6 @@ def test_a_small_account_is_compared_with_a_large_one() -> None:
     assert ways_in(report) == [{"1,000 handoffs", "2,000 handoffs"}] * 2
 
 
-def test_fan_out_is_measured() -> None:
-    report = measure("fanout", "--dashboards", "5", "--escalations", "1", "--turns", "1")
-
-    assert "times sooner when an event is executed once" in report
-
-
 def test_statistics_are_measured() -> None:
     report = measure("statistics", "--sessions", "500", "--days", "400", "--runs", "1")
 

@@ -1,20 +1,20 @@
 """The fast event loop and the fast parser are what a started process really uses."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.client import SECRET
 from tests.servers.processes import HandoffProcess, free_port
+from tests.template import Template
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not there")
 
 
 @pytest.fixture
-def env(sqlite_template: Path) -> dict[str, str]:
+def env(sqlite_template: Template) -> dict[str, str]:
     """Settings with a migrated database."""
-    return {"HANDOFF_SECRET": SECRET, "HANDOFF_DATABASE_URL": f"sqlite:///{sqlite_template}"}
+    return {"HANDOFF_SECRET": SECRET, "HANDOFF_DATABASE_URL": f"sqlite:///{sqlite_template.empty}"}
 
 
 def test_the_server_turns_uvloop_and_parses_with_httptools(env: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from db.glances import bind
 from db.models import accounts, metadata, sessions, teams
 from db.session import Database, SystemTransaction, new_id
 from tests.cast import Cast
@@ -196,7 +197,7 @@ async def test_a_transaction_inside_one_of_another_account_is_its_own(filled: Ca
 @on_postgresql
 async def test_the_account_costs_no_message_of_its_own(filled: Cast) -> None:
     sent: list[str] = []
-    async with filled.database.reading(filled.account_id) as tx:
+    async with filled.database.transaction(filled.account_id) as tx:
         driver = (await tx.connection.get_raw_connection()).driver_connection
         assert driver is not None
         with driver.query_logger(lambda record: sent.append(record.query)):
@@ -205,6 +206,25 @@ async def test_the_account_costs_no_message_of_its_own(filled: Cast) -> None:
     (begin,) = sent  # what is prepared is not logged
     assert begin.startswith("BEGIN")
     assert begin.endswith(f";SELECT set_config('app.account_id', '{filled.account_id}', true)")
+
+
+@on_postgresql
+async def test_a_reader_s_connection_is_bound_anew_only_for_another_account(filled: Cast) -> None:
+    async def bound_for(account_id: UUID) -> list[str]:
+        sent: list[str] = []
+        async with filled.database.reading(account_id) as tx:
+            driver = (await tx.connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            with driver.query_logger(lambda record: sent.append(record.query)):
+                await bind(tx.connection, filled.other_account_id)
+                found = await _accounts_in(tx, "users")
+        assert found == [filled.other_account_id]
+        return [query for query in sent if "set_config" in query]
+
+    assert await bound_for(filled.account_id) == [
+        f"SELECT set_config('app.account_id', '{filled.other_account_id}', false)"
+    ]
+    assert await bound_for(filled.other_account_id) == []
 
 
 async def test_an_event_is_changed_by_nobody_not_even_by_the_owner_of_the_tables(
