@@ -34,6 +34,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.servers.smtp import SmtpServer
 from tests.sockets import ESCALATIONS, eventually
+from tests.template import Template
 from tests.terminal import Terminal
 from tests.test_presence_of_nodes import age_beats, nodes_with_people
 from tests.workers import times_sent, until_settled
@@ -47,10 +48,10 @@ def mail_server() -> Iterator[SmtpServer]:
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres: PostgresServer) -> Iterator[str]:
+def database_url(postgres: PostgresServer, postgresql_template: Template) -> Iterator[str]:
     """A database for all tests of the file."""
     name = f"several_{uuid4().hex}"
-    postgres.create_database(name, template="template")
+    postgres.create_database(name, template=postgresql_template.empty)
     yield postgres.url(name)
     postgres.drop_database(name)
 
@@ -297,8 +298,10 @@ def processes_of(service: HandoffProcess) -> list[int]:
 
 
 async def all_serve(service: HandoffProcess) -> bool:
-    """Tell whether all processes that were started have begun to answer."""
-    return service.stderr.count("server.serving serving") == service.stderr.count("Started server process")
+    """Tell whether both processes were started, and all that were have begun to answer."""
+    told = service.stderr
+    both = len(processes_of(service)) == 2
+    return both and told.count("server.serving serving") == told.count("Started server process")
 
 
 async def is_replaced(service: HandoffProcess, pid: int) -> bool:
