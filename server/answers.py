@@ -26,6 +26,7 @@ from schema.context import Context
 #: A request is asked for anew this often where the account changes while its answer is made.
 _TRIES = 3
 _LONGEST_REQUEST = 16 * 1024
+_OVERHEAD = 1024  #: bytes that a kept answer takes beside its own and its request's, about
 
 #: Makes an answer, and says whether it may be kept: whether it holds no error.
 Make = Callable[[], Awaitable[tuple[Response, bool]]]
@@ -37,10 +38,7 @@ Key = tuple[UUID, Role, bool, str, bytes]
 class _Kept:
     sequence: int
     response: Response
-
-    @property
-    def size(self) -> int:
-        return len(self.response.body)
+    size: int  #: bytes
 
 
 @dataclass(slots=True)
@@ -90,7 +88,7 @@ class Answers:
             caller = await _look(context) if may_be_kept else None
             if caller is not None and caller.event_sequence == sequence:
                 kept = response
-                self._keep(key, _Kept(sequence, response))
+                self._keep(key, sequence, response)
             return response
         finally:
             del self._making[key, sequence]
@@ -103,8 +101,9 @@ class Answers:
         self._kept.move_to_end(key)
         return kept.response
 
-    def _keep(self, key: Key, kept: _Kept) -> None:
+    def _keep(self, key: Key, sequence: int, response: Response) -> None:
         before = self._kept.pop(key, None)
+        kept = _Kept(sequence, response, len(response.body) + len(key[-1]) + len(key[-2]) + _OVERHEAD)
         self._bytes += kept.size - (0 if before is None else before.size)
         self._kept[key] = kept
         while self._bytes > self.most_bytes:

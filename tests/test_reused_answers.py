@@ -157,14 +157,14 @@ async def test_the_media_type_is_that_of_each_request(api: Api) -> None:
 
 async def test_what_is_kept_is_bounded_by_its_bytes(api: Api) -> None:
     answers = answers_of(api)
-    answers.most_bytes = 500
+    answers.most_bytes = 20_000
     for first in range(1, 41):
         document = f"{{ queue(first: {first}) {{ totalCount }} }}"
         await api.ask(api.cast.alice, document)
         await api.ask(api.cast.alice, document)
 
     assert 1 < len(answers._kept) < 40
-    assert answers._bytes == sum(kept.size for kept in answers._kept.values()) <= 500
+    assert answers._bytes == sum(kept.size for kept in answers._kept.values()) <= 20_000
 
 
 def test_every_field_that_is_said_to_be_told_of_exists() -> None:
