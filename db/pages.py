@@ -29,11 +29,13 @@ class SortKey:
 
     def order(self) -> list[ColumnElement[Any]]:
         """Return the ORDER BY."""
-        return [column.desc() if self.descending else column.asc() for column in self.columns]
+        return self._directed(self.columns)
 
     def order_in(self, rows: FromClause) -> list[ColumnElement[Any]]:
         """Return the ORDER BY of rows that were read from the table of these columns."""
-        columns = [rows.c[str(column.key)] for column in self.columns]
+        return self._directed([rows.c[str(column.key)] for column in self.columns])
+
+    def _directed(self, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
         return [column.desc() if self.descending else column.asc() for column in columns]
 
     def is_after(self, values: tuple[Any, ...]) -> ColumnElement[bool]:

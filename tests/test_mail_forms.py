@@ -16,34 +16,10 @@ from notify.envelopes import Envelope, sealed
 from notify.mail_forms import write
 from notify.mail_headers import UnusableAddress
 from notify.messages import BranchLine, EscalationMail, render
+from tests.test_mail_messages import ESCALATION
 
 SENDER = "Handoff <handoff@mail.example.org>"
 NOW = datetime(2026, 11, 21, 12, 15, tzinfo=UTC)
-ESCALATION = EscalationMail(
-    delivery_id=UUID(int=1),
-    handoff_id=UUID(int=2),
-    kind="ESCALATION",
-    round=1,
-    account_name="Demo",
-    team_name="Network",
-    recipient_name="Bob Meyer",
-    recipient_email="bob@example.org",
-    handed_off_by="Alice Weber",
-    claimed_by=None,
-    priority="URGENT",
-    problem_summary="VPN drops every 20 minutes",
-    problem_domain="networking",
-    notes="I think the phase 2 lifetimes differ.",
-    step_count=14,
-    confidence_tier="LOW",
-    status="ESCALATED",
-    branches=(),
-    assessment=None,
-    psa_ticket_id="T-42",
-    created_at=NOW,
-    link="https://handoff.example.org/claim/abc?x=1&y=2",
-    why="You get this because you are a responder of Demo and no dashboard of yours was open.",
-)
 
 #: What breaks lines, ends bodies, is encoded, or looks like a mark, a boundary or a soft line break.
 PIECES = [
