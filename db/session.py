@@ -220,8 +220,8 @@ def _postgresql_engine(address: URL, *, role: str) -> AsyncEngine:
     """Make an engine whose connections take the role, which row-level security binds, for good."""
     return create_async_engine(
         address,
-        pool_size=10,
-        max_overflow=10,
+        pool_size=15,
+        max_overflow=0,  # those beyond the size would be opened for one transaction each
         pool_timeout=10,
         # Compiling a statement to machine code takes longer than any statement here takes without.
         connect_args={
@@ -237,8 +237,8 @@ def _postgresql_reader(address: URL, *, role: str) -> AsyncEngine:
     return create_async_engine(
         address,
         isolation_level="AUTOCOMMIT",
-        pool_size=5,
-        max_overflow=5,
+        pool_size=10,
+        max_overflow=0,
         pool_timeout=10,
         pool_use_lifo=True,  # the one used last is the likeliest to show the account already
         connect_args={
