@@ -81,9 +81,9 @@ async def append(tx: Transaction, event: Event) -> int:
     """
     values = {f"event_{field.name}": getattr(event, field.name) for field in fields(event)}
     if tx.is_postgresql:
-        tx.event_sequence = (await run(tx, _NUMBERED, values)).scalar_one()
+        ((tx.event_sequence,),) = await run(tx, _NUMBERED, values)
     else:
-        tx.event_sequence = (await run(tx, _NUMBER, {})).scalar_one()
+        ((tx.event_sequence,),) = await run(tx, _NUMBER, {})
         await run(tx, _STORED, values | {"event_sequence": tx.event_sequence})
     return tx.event_sequence
 

@@ -1,28 +1,17 @@
-"""Single statements that most requests run, past what SQLAlchemy does around each.
+"""Single statements that most requests run, each in a transaction of its own.
 
-SQLAlchemy builds a statement's text from objects, and each value of a row from the driver's, at every run.
-For the few statements that most requests run, that costs more than PostgreSQL needs to answer them. So these
-are compiled once and go to the driver as text; what comes back is as the driver makes it. On SQLite they run
-as every other statement does.
+On PostgreSQL they go past SQLAlchemy (`db/native.py`); on SQLite they run as every other statement does.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, cast
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import Select
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.types import Named, Ranked
-
-Rows = Sequence[Any]  #: each a sequence of the columns' values
-Store = Callable[[Any], Any]  #: makes of a value what the driver is given
-_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+from db.native import Native, NativeConnection, Rows, faults
 
 
 class Glance:
@@ -40,38 +29,13 @@ class Glance:
         rows: Rows = (await connection.execute(self._on_sqlite, dict(values))).all()
         return rows
 
-    async def fetch_natively(self, connection: "BoundConnection", values: Mapping[str, Any]) -> Rows:
-        """Run it past SQLAlchemy. Words and ranks become members of their sets; all else is the driver's."""
-        query, parameters, constants = self._native
-        given = {**constants, **values}
-        rows = await connection.fetch(query, *[store(given[name]) for name, store in parameters])
-        return [self._typed(row) for row in rows] if self._members else rows
-
-    def _typed(self, row: Iterable[Any]) -> list[Any]:
-        values = list(row)
-        for place, members in self._members:
-            if values[place] is not None:
-                values[place] = members(values[place])
-        return values
-
     @cached_property
-    def _members(self) -> list[tuple[int, type[Enum]]]:
-        kinds = enumerate(column.type for column in self._statement.selected_columns)
-        return [(place, kind.members) for place, kind in kinds if isinstance(kind, Named | Ranked)]
-
-    @cached_property
-    def _native(self) -> tuple[str, list[tuple[str, Store]], Mapping[str, Any]]:
-        compiled = self._statement.compile(dialect=_DIALECT)
-        stores = compiled._bind_processors
-        parameters = [(name, stores.get(name, _as_it_is)) for name in compiled.positiontup or ()]
-        return str(compiled), parameters, compiled.params
+    def native(self) -> Native:
+        """The statement as PostgreSQL's driver takes it."""
+        return Native(self._statement)
 
 
-def _as_it_is(value: Any) -> Any:  # noqa: ANN401
-    return value
-
-
-class BoundConnection(asyncpg.Connection):
+class BoundConnection(NativeConnection):
     """A connection that shows the rows of one account, until it is bound to another.
 
     Each of its statements is a transaction by itself: there is no BEGIN that could name the account
@@ -86,14 +50,17 @@ class BoundConnection(asyncpg.Connection):
         if account_id != self._account_id:
             self._account_id = None
             # Not as a parameter: a UUID prints as hexadecimal digits and dashes, whatever it was made from.
-            await self.execute(f"SELECT set_config('app.account_id', '{UUID(str(account_id))}', false)")
+            with faults():
+                await self.execute(f"SELECT set_config('app.account_id', '{UUID(str(account_id))}', false)")
             self._account_id = account_id
 
 
-async def bind(connection: AsyncConnection, account_id: UUID) -> None:
-    """Show the rows of this account on a connection of SQLAlchemy's, and no others."""
+async def bind(connection: AsyncConnection, account_id: UUID) -> BoundConnection:
+    """Show the rows of this account on a connection of SQLAlchemy's, and no others; return the driver's."""
     pooled = await connection.get_raw_connection()
-    await cast("BoundConnection", pooled.driver_connection).bind(account_id)
+    driver = cast("BoundConnection", pooled.driver_connection)
+    await driver.bind(account_id)
+    return driver
 
 
 async def glance(
@@ -109,10 +76,7 @@ async def glance(
         connection = cast("BoundConnection", pooled.driver_connection)
         if account_id is not None:
             await connection.bind(account_id)
-        return await statement.fetch_natively(connection, values)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        pooled.invalidate()
-        raise DBAPIError(None, None, error, hide_parameters=True) from error
+        return await statement.native.fetch(connection, values)
     except BaseException:
         pooled.invalidate()
         raise

@@ -52,9 +52,10 @@ async def _move_at_once(
 ) -> HandoffRow | None:
     values = merged([first.values, {} if news is None else news.values, *map(_values_of, then)])
     statement = _at_once(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
-    row: Sequence[Any] | None = (await run(tx, statement, values)).first()
-    if row is None:
+    rows = await run(tx, statement, values)
+    if not rows:
         return None
+    row = rows[0]
     if news is None:
         return HandoffRow(*row)
     tx.event_sequence = row[-1]
@@ -103,10 +104,10 @@ def _count(part: FromClause) -> ColumnElement[int]:
 async def _move_step_by_step(
     tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
 ) -> HandoffRow | None:
-    row: Sequence[Any] | None = (await run(tx, first.statement, first.values)).first()
-    if row is None:
+    rows = await run(tx, first.statement, first.values)
+    if not rows:
         return None
-    handoff = HandoffRow(*row)
+    handoff = HandoffRow(*rows[0])
     moved = {f"moved_{field.name}": getattr(handoff, field.name) for field in fields(handoff)}
     for step in then:
         if isinstance(step, Rows):

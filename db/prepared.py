@@ -17,7 +17,6 @@ from sqlalchemy import (
     Executable,
     FromClause,
     Insert,
-    Result,
     Select,
     Table,
     Uuid,
@@ -30,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
+from db.native import Rows, converted, loads_of, native
 from db.session import Transaction
 
 R = TypeVar("R")
@@ -63,10 +63,13 @@ class Ask(Generic[R]):
     values: Values
 
 
-async def run(tx: Transaction, statement: Executable, values: Values) -> Result[Any]:
-    """Run a statement that was built once."""
-    given = {f"_{name}": each for name, each in values.items()}
-    return await tx.connection.execute(statement, {"_account_id": tx.account_id, **given})
+async def run(tx: Transaction, statement: Executable, values: Values) -> Rows:
+    """Run a statement that was built once, and return its rows."""
+    given = {"_account_id": tx.account_id, **{f"_{name}": each for name, each in values.items()}}
+    if tx.driver is not None:
+        return await native(statement).fetch(tx.driver, given)
+    result = await tx.connection.execute(statement, given)
+    return result.all() if result.returns_rows else ()
 
 
 async def fetch(tx: Transaction, ask: Ask[R]) -> list[R]:
@@ -82,7 +85,7 @@ async def fetch_together(tx: Transaction, *asks: Ask[Any]) -> list[list[Any]]:
     if not tx.is_postgresql:
         return [await fetch(tx, ask) for ask in asks]
     together = _together(*(ask.statement for ask in asks))
-    found = (await run(tx, together, merged(ask.values for ask in asks))).one()
+    (found,) = await run(tx, together, merged(ask.values for ask in asks))
     return [[ask.row(*row) for row in rows or ()] for ask, rows in zip(asks, found, strict=True)]
 
 
@@ -144,20 +147,9 @@ class _Records(UserDefinedType[list[Any]]):
         self.types = types
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], list[Any]]:
-        """Convert each column as if it came by itself."""
-        processors = [kind.dialect_impl(dialect).result_processor(dialect, coltype) for kind in self.types]
-        needed = [(place, convert) for place, convert in enumerate(processors) if convert is not None]
-
-        def convert_rows(rows: Sequence[Sequence[Any]] | None) -> list[Any]:
-            converted = []
-            for row in rows or ():
-                columns = list(row)
-                for place, convert in needed:
-                    columns[place] = convert(columns[place])
-                converted.append(columns)
-            return converted
-
-        return convert_rows
+        """Convert each column as if it came by itself. PostgreSQL's alone."""
+        loads = loads_of(self.types)
+        return lambda rows: converted(rows or (), loads)
 
 
 @lru_cache

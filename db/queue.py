@@ -23,9 +23,10 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from db.glances import Glance, Rows
+from db.glances import Glance
 from db.handoffs import QUEUE_ORDERS, QueueFilter, QueueOrder, queue_conditions
 from db.models import handoffs, session_branches, sessions, teams, users
+from db.native import Rows
 from db.pages import Page, SortKey
 from db.session import Database
 from db.types import Named, Ranked
