@@ -1,20 +1,15 @@
 """How often one user, and one account, may do something; counted in Redis where several nodes share it."""
 
-import asyncio
 import logging
-import time
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from limits import RateLimitItem, parse_many
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
-from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import ConnectionPool
 
-log = logging.getLogger(__name__)
+from server.windows import Key, MemoryWindows, RedisWindows
 
-#: Seconds that counting may take. Redis is near, and a request must not wait for one that is gone.
-_PATIENCE = 0.5
+log = logging.getLogger(__name__)
 
 
 class RateLimits:
@@ -33,7 +28,7 @@ class RateLimits:
             ValueError: a limit cannot be read, or allows nothing.
         """
         self._pool = _pool(url)
-        self._limiter = MovingWindowRateLimiter(_storage(self._pool))
+        self._windows = MemoryWindows() if self._pool is None else RedisWindows(self._pool)
         self._per_user = {action: _read(text) for action, text in limits.items()}
         self._per_account = {
             action: [_times(item, account_factor) for item in items]
@@ -48,8 +43,8 @@ class RateLimits:
         the account.
         """
         items = [
-            *[(item, str(user_id)) for item in self._per_user[action]],
-            *[(item, str(account_id)) for item in self._per_account[action]],
+            *[(item, user_id) for item in self._per_user[action]],
+            *[(item, account_id) for item in self._per_account[action]],
         ]
         return await self._hit_all(action, items)
 
@@ -65,22 +60,15 @@ class RateLimits:
         if self._pool is not None:
             await self._pool.disconnect()
 
-    async def _hit_all(self, action: str, items: list[tuple[RateLimitItem, str]]) -> float | None:
+    async def _hit_all(self, action: str, items: Sequence[tuple[RateLimitItem, Key]]) -> float | None:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                for item, whose in items:
-                    wait = await self._hit(item, action, whose)
-                    if wait is not None:
-                        return wait
+            for item, key in items:
+                wait = await self._windows.hit(item, action, key)
+                if wait is not None:
+                    return wait
         except Exception:
             log.warning("rate limits cannot be counted", exc_info=True)
         return None
-
-    async def _hit(self, item: RateLimitItem, action: str, key: str) -> float | None:
-        if await self._limiter.hit(item, action, key):
-            return None
-        stats = await self._limiter.get_window_stats(item, action, key)
-        return max(0.1, stats.reset_time - time.time())
 
 
 def _read(text: str) -> list[RateLimitItem]:
@@ -100,12 +88,3 @@ def _pool(url: str) -> ConnectionPool | None:
     if scheme in ("redis", "rediss", "valkey"):
         return ConnectionPool.from_url(f"{'redis' if scheme == 'valkey' else scheme}://{rest}")
     return None
-
-
-def _storage(pool: ConnectionPool | None) -> Storage:
-    """Count in Redis where the nodes share one; in this process otherwise."""
-    if pool is None:
-        return MemoryStorage()
-    # Its options are declared as plain values; this one is documented (limits 5.8).
-    options: dict[str, Any] = {"connection_pool": pool}
-    return RedisStorage("async+redis://", implementation="redispy", **options)
