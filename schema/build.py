@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache, partial
 
-import strawberry
 from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -29,7 +28,7 @@ class _Schema(PlannedSchema):
         """Log nothing here: `PublicErrors` logs what is the server's fault."""
 
 
-def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
+def build_schema(allowed: Mapping[str, str] | None = None) -> PlannedSchema:
     """Make the schema. `allowed`: the only documents that it answers, by hash; None for any.
 
     The one that answers any holds nothing of a node: it is made once for all nodes of the process.
@@ -38,11 +37,11 @@ def build_schema(allowed: Mapping[str, str] | None = None) -> strawberry.Schema:
 
 
 @cache
-def _open_schema() -> strawberry.Schema:
+def _open_schema() -> PlannedSchema:
     return _make_schema(None)
 
 
-def _make_schema(allowed: Mapping[str, str] | None) -> strawberry.Schema:
+def _make_schema(allowed: Mapping[str, str] | None) -> PlannedSchema:
     schema = _Schema(
         query=Query,
         mutation=Mutation,

@@ -42,37 +42,54 @@ class PlannedSchema(strawberry.Schema):
         """Execute an operation."""
         executor = None
         if isinstance(context_value, Context) and context_value.services.has_plans:
-            kinds = {kind.value for kind in allowed_operation_types or OperationType}
-            document = self._find(query, variable_values, operation_name, kinds)
-            if document is not None:
-                executor = SharingExecutor.build(
-                    self._schema,
-                    document.node,
-                    root_value,
-                    context_value,
-                    variable_values,
-                    operation_name,
-                    is_awaitable=cast("Any", optimized_is_awaitable),
-                    operation_extensions=operation_extensions,
-                )
-        if not isinstance(executor, SharingExecutor):
-            return await super().execute(
-                query,
-                variable_values,
-                context_value,
-                root_value,
-                operation_name,
-                allowed_operation_types,
-                operation_extensions,
+            kinds = frozenset(allowed_operation_types or OperationType)
+            executor = self.plan(
+                query, variable_values, context_value, operation_name, kinds, operation_extensions, root_value
             )
-        return await _run(executor)
+        if executor is not None:
+            return await run(executor)
+        return await super().execute(
+            query,
+            variable_values,
+            context_value,
+            root_value,
+            operation_name,
+            allowed_operation_types,
+            operation_extensions,
+        )
+
+    def plan(
+        self,
+        query: str | None,
+        variables: dict[str, Any] | None,
+        context: Context,
+        operation_name: str | None,
+        kinds: Collection[OperationType],
+        extensions: dict[str, Any] | None,
+        root_value: object = None,
+    ) -> SharingExecutor | None:
+        """Return what executes an operation of one of the kinds; None where anything is wrong with it."""
+        document = self._find(query, variables, operation_name, kinds)
+        if document is None:
+            return None
+        executor = SharingExecutor.build(
+            self._schema,
+            document.node,
+            root_value,
+            context,
+            variables,
+            operation_name,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+            operation_extensions=extensions,
+        )
+        return executor if isinstance(executor, SharingExecutor) else None
 
     def _find(
         self,
         query: str | None,
         variables: dict[str, Any] | None,
         operation_name: str | None,
-        kinds: Collection[str],
+        kinds: Collection[OperationType],
     ) -> Document | None:
         """Return a document without fault whose operation is of one of the kinds; None for any other."""
         if not query or (self.allowed is not None and query not in self.allowed):
@@ -82,11 +99,12 @@ class PlannedSchema(strawberry.Schema):
         except (GraphQLError, RecursionError):
             return None
         operation = get_operation_ast(document.node, operation_name)
-        is_wanted = operation is not None and operation.operation.value in kinds
+        is_wanted = operation is not None and OperationType(operation.operation.value) in kinds
         return None if not is_wanted or document.errors_for(self._schema, variables) else document
 
 
-async def _run(executor: SharingExecutor) -> ExecutionResult:
+async def run(executor: SharingExecutor) -> ExecutionResult:
+    """Execute an operation; its errors say what a client may know."""
     try:
         result = executor.execute_operation()
         if executor.is_awaitable(result):

@@ -11,7 +11,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-import strawberry
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
@@ -31,10 +30,12 @@ from schema.context import Context, Services
 from schema.documents import find_document, is_subscription, mutations_in
 from schema.evented import is_evented
 from schema.guard import note
+from schema.plans import PlannedSchema, run
 from server.answers import Answers
 from server.auth import bearer
 from server.events import EventStream
 from server.http_rules import BoundedRequest, check_request, label, refuse
+from server.plain_requests import KINDS, read_plain
 from server.sockets import SocketAdapter, SocketHandler
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Endpoint(GraphQL[Context, None]):
 
     def __init__(
         self,
-        schema: strawberry.Schema,
+        schema: PlannedSchema,
         services: Services,
         *,
         is_open: bool,
@@ -98,6 +99,7 @@ class Endpoint(GraphQL[Context, None]):
             allowed_origins=allowed_origins,
         )
         self._core = schema._schema
+        self._planned = schema
         self._services = services
         self._answers = answers
         self._is_open = is_open
@@ -131,7 +133,7 @@ class Endpoint(GraphQL[Context, None]):
         context = await self.get_context(request, Response())
 
         async def make() -> tuple[Response, bool]:
-            made = await self.run(request, context)
+            made = await self._answer_plain(request, context) or await self.run(request, context)
             answer = label(request, made, is_request_error=request.state.is_request_error)
             return answer, request.state.asked is not None and not request.state.has_errors
 
@@ -144,6 +146,22 @@ class Endpoint(GraphQL[Context, None]):
         if may_be_kept and is_evented(self._core, *request.state.asked):
             self._answers.note_evented(body)
         return response
+
+    async def _answer_plain(self, request: Request, context: Context) -> Response | None:
+        """Answer a plain request for a document without fault; None for any other, and for strangers."""
+        services = self._services
+        asked = await read_plain(request) if services.has_plans else None
+        if asked is None or not (self._is_open or await _is_known(context)):
+            return None
+        query = find_document(services.documents, asked.query, asked.extensions)
+        executor = self._planned.plan(
+            query, asked.variables, context, asked.operation_name, KINDS, asked.extensions
+        )
+        if executor is None:
+            return None
+        request.state.asked = query, asked.operation_name
+        body = await self.process_result(request, await run(executor))
+        return Response(orjson.dumps(body), media_type="application/json")
 
     async def render_graphql_ide(self, request: Request) -> Response:
         """Answer the explorer's page, which loads nothing from elsewhere."""
@@ -269,6 +287,14 @@ class Endpoint(GraphQL[Context, None]):
     def encode_json(self, data: object) -> str:
         """Write JSON as text: bytes would become binary frames, which clients refuse."""
         return orjson.dumps(data).decode()
+
+
+async def _is_known(context: Context) -> bool:
+    try:
+        await context.viewer()
+    except Unauthenticated:
+        return False
+    return True
 
 
 async def _turn_away(

@@ -4,6 +4,7 @@ Source: https://graphql.github.io/graphql-over-http/draft/, sections 4 to 6.
 """
 
 from collections.abc import AsyncGenerator
+from functools import lru_cache
 
 from cross_web import HTTPException
 from starlette.requests import Request
@@ -57,7 +58,9 @@ def refuse(error: HTTPException) -> Response:
 
 def label(request: Request, response: Response, *, is_request_error: bool) -> Response:
     """Give an answer the media type that the client prefers, and with the newer one its honest status."""
-    if response.headers.get("content-type") == _JSON and _prefers_graphql_json(request):
+    if response.headers.get("content-type") == _JSON and _prefers_graphql_json(
+        request.headers.get("accept", "")
+    ):
         response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
         if is_request_error:
             response.status_code = 400
@@ -88,10 +91,11 @@ def _check_post(request: Request) -> None:
         raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
 
 
-def _prefers_graphql_json(request: Request) -> bool:
+@lru_cache(64)
+def _prefers_graphql_json(accept: str) -> bool:
     """Tell whether the newer media type is accepted, and not less than the older one."""
     weights = {}
-    for part in request.headers.get("accept", "").lower().split(","):
+    for part in accept.lower().split(","):
         media_type, *parameters = (piece.strip() for piece in part.split(";"))
         weights[media_type] = _weight(parameters)
     return weights.get(GRAPHQL_JSON, 0.0) > 0 and weights[GRAPHQL_JSON] >= weights.get(_JSON, 0.0)
