@@ -5,13 +5,13 @@ On PostgreSQL they go past SQLAlchemy (`db/native.py`); on SQLite they run as ev
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.native import Native, NativeConnection, Rows, faults
+from db.native import Native, NativeConnection, Rows, checked_out, faults
 
 
 class Glance:
@@ -55,30 +55,15 @@ class BoundConnection(NativeConnection):
             self._account_id = account_id
 
 
-async def bind(connection: AsyncConnection, account_id: UUID) -> BoundConnection:
-    """Show the rows of this account on a connection of SQLAlchemy's, and no others; return the driver's."""
-    pooled = await connection.get_raw_connection()
-    driver = cast("BoundConnection", pooled.driver_connection)
-    await driver.bind(account_id)
-    return driver
-
-
 async def glance(
     engine: AsyncEngine, statement: Glance, values: Mapping[str, Any], account_id: UUID | None
 ) -> Rows:
     """Run a statement on PostgreSQL in a transaction of its own, under an account or, with None, without.
 
     Raises:
-        DBAPIError: as for any other statement. The connection is given up.
+        DBAPIError: as for any other statement.
     """
-    pooled = await engine.raw_connection()
-    try:
-        connection = cast("BoundConnection", pooled.driver_connection)
+    async with checked_out(engine) as pooled:
         if account_id is not None:
-            await connection.bind(account_id)
-        return await statement.native.fetch(connection, values)
-    except BaseException:
-        pooled.invalidate()
-        raise
-    finally:
-        pooled.close()
+            await pooled.driver.bind(account_id)
+        return await statement.native.fetch(pooled.driver, values)

@@ -5,15 +5,17 @@ For a statement that is run again and again that costs more than PostgreSQL need
 statements are built once, compiled once, and go to the driver as text.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property, lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable, Uuid
+from sqlalchemy import Connection, Executable, Uuid
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.types import TypeEngine
 
 from db.types import Named, Ranked, UtcDateTime
@@ -28,6 +30,56 @@ class NativeConnection(asyncpg.Connection):
 
     async def begin(self) -> None:
         """Begin the transaction of the next statement, where it is not one by itself and has not begun."""
+
+
+class Pooled:
+    """A connection in use, past SQLAlchemy and, where somebody needs that, as SQLAlchemy's own."""
+
+    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
+        self._engine = engine
+        self._pooled = pooled
+
+    @cached_property
+    def driver(self) -> Any:  # noqa: ANN401 (of the class that the engine names)
+        """The driver's connection."""
+        return self._pooled.driver_connection
+
+    @cached_property
+    def connection(self) -> AsyncConnection:
+        """The same connection as SQLAlchemy's."""
+        sync = Connection(self._engine.sync_engine, connection=self._pooled)
+        return AsyncConnection(self._engine, sync)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended, or was given up."""
+        return not self._pooled.is_valid or self.driver.is_closed()
+
+    def give_up(self) -> None:
+        """End the connection: nobody knows what it is doing."""
+        if self._pooled.is_valid:
+            self._pooled.invalidate()
+
+    def give_back(self) -> None:
+        """Let others use it."""
+        self._pooled.close()
+
+
+@asynccontextmanager
+async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
+    """Take a connection from the pool for the length of the block.
+
+    It is ended where it was lost, and where the block was cancelled: the server may still run a statement.
+    """
+    pooled = Pooled(engine, await engine.raw_connection())
+    try:
+        yield pooled
+    except BaseException as error:
+        if not isinstance(error, Exception) or pooled.is_lost:
+            pooled.give_up()
+        raise
+    finally:
+        pooled.give_back()
 
 
 class Native:

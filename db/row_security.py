@@ -6,15 +6,13 @@ the transaction. It is sent with the BEGIN, so it costs no round trip of its own
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.native import NativeConnection, faults
+from db.native import NativeConnection, Pooled, checked_out, faults
 
 
 class AccountConnection(NativeConnection):
@@ -61,49 +59,33 @@ class AccountConnection(NativeConnection):
     async def roll_back(self) -> None:
         """End the transaction without effect, if it has begun."""
         if self._first is None and self.is_in_transaction():
-            await self.execute("ROLLBACK")
+            with faults():
+                await self.execute("ROLLBACK")
 
 
 @asynccontextmanager
-async def begun(
-    engine: AsyncEngine, account_id: UUID, *, begin: str = "BEGIN"
-) -> AsyncIterator[tuple[AsyncConnection, AccountConnection]]:
-    """Open a transaction of an account; commit at the end, roll back on any exception.
+async def begun(engine: AsyncEngine, account_id: UUID, *, begin: str = "BEGIN") -> AsyncIterator[Pooled]:
+    """Open a transaction of an account; commit at the end, roll back on any exception."""
+    async with checked_out(engine) as pooled:
+        driver: AccountConnection = pooled.driver
+        driver.will_begin(account_id, begin)
+        try:
+            yield pooled
+            await driver.commit()
+        except Exception:
+            if not pooled.is_lost:
+                await _roll_back(pooled)
+            raise
 
-    Give its connection in two forms. Both run their statements in the transaction.
-    """
-    pooled = await engine.raw_connection()
-    driver = cast("AccountConnection", pooled.driver_connection)
-    driver.will_begin(account_id, begin)
+
+async def _roll_back(pooled: Pooled) -> None:
     try:
-        sync = Connection(engine.sync_engine, connection=pooled)
-        yield AsyncConnection(engine, sync), driver
-        await driver.commit()
-    except BaseException as error:
-        await _give_up(pooled, driver, error)
+        await pooled.driver.roll_back()
+    except BaseException:
+        pooled.give_up()
         raise
-    finally:
-        pooled.close()
 
 
 def begin_with_account(connection: Connection) -> None:
     """Begin the transaction before SQLAlchemy's first statement in it."""
     connection.connection.run_async(lambda driver: driver.begin())
-
-
-async def _give_up(pooled: PoolProxiedConnection, driver: AccountConnection, error: BaseException) -> None:
-    """Roll back; where nobody knows what the connection is doing, end it.
-
-    Whoever waited for a lock and was cancelled leaves a statement behind that still runs.
-    """
-    if not pooled.is_valid:
-        return  # SQLAlchemy has given it up
-    if not isinstance(error, Exception) or driver.is_closed():
-        pooled.invalidate()
-        return
-    try:
-        await driver.roll_back()
-    except BaseException as failure:
-        pooled.invalidate()
-        if not isinstance(failure, Exception):
-            raise

@@ -22,8 +22,8 @@ from sqlalchemy.pool import NullPool
 from uuid_utils.compat import uuid7
 
 from db import engines
-from db.glances import Glance, bind, glance
-from db.native import NativeConnection, Rows
+from db.glances import Glance, glance
+from db.native import NativeConnection, Pooled, Rows, checked_out
 from db.row_security import AccountConnection, begun
 
 R = TypeVar("R")
@@ -36,12 +36,22 @@ _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 class SystemTransaction:
     """An open transaction that belongs to no account."""
 
-    connection: AsyncConnection
+    source: AsyncConnection | Pooled
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """SQLAlchemy's connection."""
+        return self.source.connection if isinstance(self.source, Pooled) else self.source
+
+    @property
+    def driver(self) -> NativeConnection | None:
+        """PostgreSQL's connection, for what goes past SQLAlchemy; None where nothing may."""
+        return self.source.driver if isinstance(self.source, Pooled) else None
 
     @property
     def is_postgresql(self) -> bool:
         """Whether statements may use what SQLite lacks."""
-        return self.connection.dialect.name == "postgresql"
+        return isinstance(self.source, Pooled) or self.source.dialect.name == "postgresql"
 
     async def fetch_all(self, statement: Executable, row: type[R]) -> list[R]:
         """Return every row as `row`, a dataclass whose fields stand in the order of the columns."""
@@ -68,8 +78,6 @@ class Transaction(SystemTransaction):
     account_id: UUID
     #: The highest event number written so far in this transaction; 0 when none was.
     event_sequence: int = 0
-    #: PostgreSQL's connection, for what goes past SQLAlchemy; None on SQLite.
-    driver: NativeConnection | None = None
 
     async def lock(self, statement: str) -> None:
         """Run a statement without parameters that locks rows, on PostgreSQL: SQLite has locked everything.
@@ -120,8 +128,8 @@ class Database:
             async with self._writer.begin() as connection:
                 yield (tx := Transaction(connection, account_id))
         else:
-            async with begun(self._writer, account_id) as (connection, driver):
-                yield (tx := Transaction(connection, account_id, driver=driver))
+            async with begun(self._writer, account_id) as pooled:
+                yield (tx := Transaction(pooled, account_id))
         if tx.event_sequence:
             for hear in self.on_commit:
                 hear(account_id, tx.event_sequence)
@@ -133,9 +141,13 @@ class Database:
         On PostgreSQL each statement is a transaction by itself, which sees what was committed before it: as
         it would in one transaction of READ COMMITTED, without the round trips to begin and to end that.
         """
-        async with self._reader.connect() as connection:
-            driver = None if self.is_sqlite else await bind(connection, account_id)
-            yield Transaction(connection, account_id, driver=driver)
+        if self.is_sqlite:
+            async with self._reader.connect() as connection:
+                yield Transaction(connection, account_id)
+        else:
+            async with checked_out(self._reader) as pooled:
+                await pooled.driver.bind(account_id)
+                yield Transaction(pooled, account_id)
 
     async def glance(self, account_id: UUID, statement: Glance, values: Mapping[str, Any]) -> Rows:
         """Run one statement that reads, in a transaction of its own."""
@@ -161,8 +173,8 @@ class Database:
             async with self._reader.connect() as connection:
                 yield Transaction(connection, account_id)
         else:
-            async with begun(self._writer, account_id, begin=_SNAPSHOT) as (connection, driver):
-                yield Transaction(connection, account_id, driver=driver)
+            async with begun(self._writer, account_id, begin=_SNAPSHOT) as pooled:
+                yield Transaction(pooled, account_id)
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[SystemTransaction]:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from db.glances import bind
 from db.models import accounts, metadata, sessions, teams
 from db.session import Database, SystemTransaction, new_id
 from tests.cast import Cast
@@ -216,7 +215,7 @@ async def test_a_reader_s_connection_is_bound_anew_only_for_another_account(fill
             driver = (await tx.connection.get_raw_connection()).driver_connection
             assert driver is not None
             with driver.query_logger(lambda record: sent.append(record.query)):
-                await bind(tx.connection, filled.other_account_id)
+                await driver.bind(filled.other_account_id)
                 found = await _accounts_in(tx, "users")
         assert found == [filled.other_account_id]
         return [query for query in sent if "set_config" in query]
