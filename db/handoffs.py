@@ -24,7 +24,7 @@ from db.children import pages_of
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
 from db.models import account_policies, handoffs, sessions
 from db.pages import Page, SortKey
-from db.prepared import Ask, fetch, own, value
+from db.prepared import Ask, fetch, listed, own, value
 from db.session import Transaction, columns_of
 from db.steps import Move
 from db.types import UtcDateTime, later
@@ -199,7 +199,7 @@ async def unfinished_of(tx: Transaction, session_id: UUID) -> HandoffRow | None:
 
 async def by_ids(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, HandoffRow]:
     """Return the handoffs of this account among the ids."""
-    rows = await tx.fetch_all(_select(tx, handoffs.c.id.in_(handoff_ids)), HandoffRow)
+    rows = await fetch(tx, Ask(_BY_IDS, HandoffRow, {"ids": handoff_ids}))
     return {row.id: row for row in rows}
 
 
@@ -301,6 +301,7 @@ _CLAIM = (
     )
     .returning(*_COLUMNS)
 )
+_BY_IDS = select(*_COLUMNS).where(own(handoffs), listed(handoffs.c.id))
 _UNFINISHED = select(*_COLUMNS).where(
     own(handoffs),
     handoffs.c.session_id == value("session_id", handoffs.c.session_id),

@@ -19,29 +19,43 @@ SQLite, which has no such statement and needs none to be quick, gets the same pa
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Insert, Select, Update, func, select, true
+from sqlalchemy import ColumnElement, Executable, FromClause, Insert, Select, Update, func, select, true
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from db import events
 from db.events import News
 from db.handoffs import HandoffRow
+from db.models import sessions
 from db.prepared import add_rows, insert_of_rows, merged, run, value, values_of_rows
-from db.session import Transaction
+from db.session import Transaction, columns_of
+from db.sessions import SessionRow
 from db.steps import Move, Moved, Rows, Step
+
+_SESSION = columns_of(SessionRow, sessions)
+_OF_HANDOFF = len(fields(HandoffRow))
+_OF_BOTH = _OF_HANDOFF + len(_SESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedRows:
+    """A handoff and its session, as a move has left them."""
+
+    handoff: HandoffRow
+    session: SessionRow
 
 
 async def move(
-    tx: Transaction, first: Move, *then: Step | Rows, news: News | None = None
-) -> HandoffRow | None:
-    """Move a handoff, let everything follow, append the event about it, and return the handoff.
+    tx: Transaction, first: Move, session: Step, *then: Step | Rows, news: News | None = None
+) -> MovedRows | None:
+    """Move a handoff, let its session and everything else follow, and append the event about it.
 
     None where the first matched no row: then nothing follows. Without news the caller appends the event.
     """
-    follow = [step for step in then if isinstance(step, Step) or step.each]
+    follow = [session, *(step for step in then if isinstance(step, Step) or step.each)]
     if tx.is_postgresql:
         return await _move_at_once(tx, first, follow, news)
     return await _move_step_by_step(tx, first, follow, news)
@@ -49,35 +63,40 @@ async def move(
 
 async def _move_at_once(
     tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
-) -> HandoffRow | None:
+) -> MovedRows | None:
     values = merged([first.values, {} if news is None else news.values, *map(_values_of, then)])
     statement = _at_once(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
     rows = await run(tx, statement, values)
     if not rows:
         return None
     row = rows[0]
-    if news is None:
-        return HandoffRow(*row)
-    tx.event_sequence = row[-1]
-    return HandoffRow(*row[:-1])
+    if news is not None:
+        tx.event_sequence = row[-1]
+    return MovedRows(HandoffRow(*row[:_OF_HANDOFF]), SessionRow(*row[_OF_HANDOFF:_OF_BOTH]))
 
 
 @lru_cache
 def _at_once(
     first: ReturningInsert[Any] | ReturningUpdate[Any], then: tuple[Any, ...], *, has_news: bool
 ) -> Select[Any]:
-    """Return the whole statement, of parts of these shapes."""
+    """Return the whole statement, of parts of these shapes, of which the first changes the session."""
     moved = first.cte("moved")
-    steps = []
-    for place, shape in enumerate(then):
-        change = insert_of_rows(*shape) if isinstance(shape, tuple) else shape(_columns_in(moved))
-        steps.append(change.returning(change.table.c.account_id).cte(f"step_{place}"))
+    changes = [
+        insert_of_rows(*shape) if isinstance(shape, tuple) else shape(_columns_in(moved)) for shape in then
+    ]
+    session = changes[0].returning(*_SESSION).cte("session")
+    steps = [
+        change.returning(change.table.c.account_id).cte(f"step_{place}")
+        for place, change in enumerate(changes[1:])
+    ]
+    shown = [*moved.c, *(column.label(f"session_{column.key}") for column in session.c)]
+    both = moved.join(session, true())
     if not has_news:
-        return select(*moved.c).add_cte(*steps)
-    have_ended = [_count(moved) == 1, *(_count(step) >= 0 for step in steps)]
+        return select(*shown).select_from(both).add_cte(*steps)
+    have_ended = [_count(moved) == 1, *(_count(step) >= 0 for step in (session, *steps))]
     row = events.row_about(_columns_in(moved))
     event = events.numbering(row, moved, *have_ended).cte("event")
-    return select(*moved.c, event.c.sequence).select_from(moved.join(event, true()))
+    return select(*shown, event.c.sequence).select_from(both.join(event, true()))
 
 
 def _shape_of(step: Step | Rows) -> object:
@@ -103,22 +122,25 @@ def _count(part: FromClause) -> ColumnElement[int]:
 
 async def _move_step_by_step(
     tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
-) -> HandoffRow | None:
+) -> MovedRows | None:
     rows = await run(tx, first.statement, first.values)
     if not rows:
         return None
     handoff = HandoffRow(*rows[0])
     moved = {f"moved_{field.name}": getattr(handoff, field.name) for field in fields(handoff)}
+    changed: list[Any] = []
     for step in then:
         if isinstance(step, Rows):
             await add_rows(tx, step.table, step.same, step.each)
         else:
-            await run(tx, _alone(step.build), merged([moved, step.values]))
+            statement = _alone(step.build, shows_session=step is then[0])
+            changed += await run(tx, statement, merged([moved, step.values]))
     if news is not None:
         await events.append_news(tx, news, handoff)
-    return handoff
+    return MovedRows(handoff, SessionRow(*changed[0]))
 
 
 @lru_cache
-def _alone(build: Callable[[Moved], Insert | Update]) -> Insert | Update:
-    return build(lambda column: value(f"moved_{column.key}", column))
+def _alone(build: Callable[[Moved], Insert | Update], *, shows_session: bool) -> Executable:
+    change = build(lambda column: value(f"moved_{column.key}", column))
+    return change.returning(*_SESSION) if shows_session else change

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from sqlalchemy import (
     BindParameter,
@@ -31,6 +32,7 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from db.native import Rows, converted, loads_of, native
 from db.session import Transaction
+from db.types import IdList, is_listed
 
 R = TypeVar("R")
 Values = Mapping[str, Any]
@@ -48,6 +50,11 @@ def value(name: str, of: ColumnElement[Any] | TypeEngine[Any]) -> BindParameter[
 def own(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that a row belongs to the transaction's account, as `Transaction.own` does."""
     return table.c.account_id == ACCOUNT
+
+
+def listed(column: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return the condition that a column is among the value `ids`."""
+    return is_listed(column, value("ids", IdList()))
 
 
 #: The account of the transaction in which a statement runs; given by itself.

@@ -12,7 +12,7 @@ from db.children import pages_of
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
 from db.pages import Page, SortKey
-from db.prepared import Ask, own, value
+from db.prepared import Ask, fetch, listed, own, value
 from db.session import Transaction, columns_of, new_id
 from db.steps import Moved, Step, looked_up
 
@@ -133,7 +133,7 @@ async def change(tx: Transaction, session_id: UUID, values: dict[str, Any]) -> S
 
 async def by_ids(tx: Transaction, session_ids: Sequence[UUID]) -> dict[UUID, SessionRow]:
     """Return the sessions of this account among the ids."""
-    rows = await tx.fetch_all(_select(tx, sessions.c.id.in_(session_ids)), SessionRow)
+    rows = await fetch(tx, Ask(_BY_IDS, SessionRow, {"ids": session_ids}))
     return {row.id: row for row in rows}
 
 
@@ -265,6 +265,7 @@ def _change_of(moved: Moved, **columns: ColumnElement[Any]) -> Update:
     return update(sessions).where(own(sessions), its_session).values(columns)
 
 
+_BY_IDS = select(*columns_of(SessionRow, sessions)).where(own(sessions), listed(sessions.c.id))
 _SESSION = select(*columns_of(SessionRow, sessions)).where(
     own(sessions), sessions.c.id == value("session_id", sessions.c.id)
 )

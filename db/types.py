@@ -1,15 +1,18 @@
 """Column types that mean the same on both engines."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar
+from uuid import UUID
 
-from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, Dialect, Select, SmallInteger, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, Boolean, ColumnElement, DateTime, Dialect, Select, SmallInteger, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 #: A JSON document: jsonb on PostgreSQL, text on SQLite.
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -82,6 +85,22 @@ class Ranked(TypeDecorator[E]):
         return None if value is None else self.members(value)
 
 
+class IdList(TypeDecorator[Sequence[UUID]]):
+    """Any number of ids as one value, for `is_listed`."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Take an array where there are arrays."""
+        return dialect.type_descriptor(ARRAY(Uuid()) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[UUID] | None, dialect: Dialect) -> object:
+        """Write JSON for SQLite, each id as it is stored."""
+        ids = value or ()
+        return list(ids) if dialect.name == "postgresql" else json.dumps([each.hex for each in ids])
+
+
 class later(GenericFunction[datetime]):  # noqa: N801 (a function of SQL)
     """The instant that lies a number of whole seconds after another; NULL where either is."""
 
@@ -112,6 +131,25 @@ def _is_among_postgresql(element: is_among, compiler: SQLCompiler, **options: An
 def _is_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     column, read = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} IN {read}"
+
+
+class is_listed(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
+    """Whether a column of ids is in an `IdList`: the same statement for any number of ids."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(is_listed, "postgresql")
+def _is_listed_postgresql(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY ({ids})"
+
+
+@compiles(is_listed, "sqlite")
+def _is_listed_sqlite(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 (parts of a compiled statement)
 
 
 @compiles(later, "postgresql")

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, insert, select, update
 from db.enums import RESPONDER_ROLES, Role
 from db.errors import unique
 from db.models import users
-from db.prepared import Ask, fetch, own
+from db.prepared import Ask, fetch, listed, own
 from db.session import Transaction, columns_of, new_id
 
 
@@ -90,7 +90,7 @@ async def in_account(tx: Transaction) -> list[UserRow]:
 
 async def by_ids(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
     """Return the users of this account among the ids, deleted ones too: history names them."""
-    rows = await tx.fetch_all(_select(tx.own(users), users.c.id.in_(user_ids)), UserRow)
+    rows = await fetch(tx, Ask(_BY_IDS, UserRow, {"ids": user_ids}))
     return {row.id: row for row in rows}
 
 
@@ -108,6 +108,7 @@ def _select(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*columns_of(UserRow, users)).where(*conditions)
 
 
+_BY_IDS = _select(own(users), listed(users.c.id))
 _RESPONDERS = _select(
     own(users), users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES)
 )

@@ -86,6 +86,15 @@ class Created:
 
     handoff: HandoffRow
     reach: Reach
+    session: SessionRow | None = None  #: as the handoff left it; None where it was made before
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A handoff that is the claimer's."""
+
+    handoff: HandoffRow
+    session: SessionRow | None = None  #: as the claim left it; None where it was claimed before
 
 
 async def create(
@@ -130,12 +139,13 @@ async def create(
     told = policy.recipients(found.responders, except_id=viewer.id)
     handoff = _new_handoff(viewer, found, session, new, told, now=now)
     planned = policy.plan(told, found.online, DeliveryKind.ESCALATION, now=now, grace=grace)
-    steps = _steps(viewer, new, found, session, handoff, assessment_wait, now=now)
+    steps = _steps(viewer, new, found, session, assessment_wait, now=now)
     news = None if claimed_before is not None else _created(viewer, new, now=now)
     with _refusing_used_key():
-        await move(
+        moved = await move(
             tx,
             handoffs.adding(handoff),
+            _session_step(new, session, handoff),
             deliveries.adding(handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now),
             *steps,
             news=news,
@@ -146,10 +156,10 @@ async def create(
         await append_news(tx, _created(viewer, new, now=now), handoff)
     if all(delivery.skipped for delivery in planned):
         await rounds.tell_if_unreached(tx, handoff, now=now)
-    return Created(handoff, _reach(handoff))
+    return Created(handoff, _reach(handoff), None if moved is None else moved.session)
 
 
-async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> HandoffRow:
+async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> Claimed:
     """Give an open handoff to the viewer, and to nobody else.
 
     The race is settled by the conditional UPDATE of `db.handoffs.claiming`: the first to reach the row takes
@@ -167,7 +177,7 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
     """
     require_responder(viewer)
     await sessions.hold_of_handoff(tx, handoff_id)
-    claimed = await move(
+    moved = await move(
         tx,
         handoffs.claiming(handoff_id, viewer.id, at=now),
         sessions.taking_over(),
@@ -175,7 +185,9 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
         delivery_steps.telling_escalator(at=now),
         news=News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it"),
     )
-    return claimed or await _explain_lost_claim(tx, viewer, handoff_id)
+    if moved is None:
+        return Claimed(await _explain_lost_claim(tx, viewer, handoff_id))
+    return Claimed(moved.handoff, moved.session)
 
 
 async def release(
@@ -357,19 +369,22 @@ def _new_handoff(
     )
 
 
+def _session_step(new: NewHandoff, session: SessionRow, handoff: HandoffRow) -> Step:
+    """Return what a new handoff changes in its session."""
+    package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
+    return sessions.handing_off(_STATUS_WHILE_OPEN[new.intent], session.handoff_count + 1, package)
+
+
 def _steps(
     viewer: UserRow,
     new: NewHandoff,
     found: Situation,
     session: SessionRow,
-    handoff: HandoffRow,
     assessment_wait: timedelta | None,
     *,
     now: datetime,
 ) -> Iterator[Step]:
-    """Return what follows from a new handoff, but for its deliveries."""
-    package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
-    yield sessions.handing_off(_STATUS_WHILE_OPEN[new.intent], session.handoff_count + 1, package)
+    """Return what follows from a new handoff, but for its session and its deliveries."""
     assessed_by = now if assessment_wait is None else now + assessment_wait
     if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
         yield assessments.requesting(

@@ -65,7 +65,7 @@ async def claim_by_link(
         BadInput: the link has claimed already.
         Forbidden, HandoffNotFound, HandoffAlreadyClaimed, HandoffNotOpen: as `handoffs.claim`.
     """
-    handoff = await claim(tx, await _recipient(tx, recipient_id), handoff_id, now=now)
+    handoff = (await claim(tx, await _recipient(tx, recipient_id), handoff_id, now=now)).handoff
     if handoff.claimed_at == now and not await deliveries.use_link(tx, delivery_id, at=now):
         raise BadInput("This link was used already. Sign in to claim the handoff again.")
     return handoff

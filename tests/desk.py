@@ -55,7 +55,7 @@ class Desk:
 
     async def claim(self, user: UserRow, handoff_id: UUID, at: datetime) -> UUID:
         """Claim a handoff and return its session's id."""
-        return (await self._act(lambda tx: handoffs.claim(tx, user, handoff_id, now=at))).session_id
+        return (await self._act(lambda tx: handoffs.claim(tx, user, handoff_id, now=at))).handoff.session_id
 
     async def release(self, user: UserRow, handoff_id: UUID, at: datetime) -> None:
         """Release a handoff."""

@@ -63,7 +63,7 @@ class HandoffMutations:
         except Refusal as refusal:
             return create_problem(refusal)
         return CreateHandoffSuccess(
-            handoff=Handoff.from_row(made.handoff), reach=Reach.from_count(made.reach)
+            handoff=Handoff.from_row(made.handoff, made.session), reach=Reach.from_count(made.reach)
         )
 
     @strawberry.mutation(
@@ -82,10 +82,10 @@ class HandoffMutations:
         viewer = await info.context.viewer()
         try:
             async with transaction(info) as tx:
-                handoff = await handoffs.claim(tx, viewer, read_id(input.handoff_id), now=info.context.now)
+                claimed = await handoffs.claim(tx, viewer, read_id(input.handoff_id), now=info.context.now)
         except Refusal as refusal:
             return claim_problem(refusal)
-        return ClaimHandoffSuccess(handoff=Handoff.from_row(handoff))
+        return ClaimHandoffSuccess(handoff=Handoff.from_row(claimed.handoff, claimed.session))
 
     @strawberry.mutation(
         description=(

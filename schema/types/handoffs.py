@@ -247,10 +247,13 @@ class Handoff(Node):
     created_at: datetime = strawberry.field(description="When it was handed off.")
     claimed_at: datetime | None = strawberry.field(description="When it was claimed; null if nobody has it.")
     row: strawberry.Private[HandoffRow]
+    session_row: strawberry.Private[SessionRow | None]  #: None: not read yet
 
     @strawberry.field(description="The session that is passed on, as it is now.")
     async def session(self, info: Info) -> Session:
         """Load the session."""
+        if self.session_row is not None:
+            return Session.from_row(self.session_row)
         return Session.from_row(present(await info.context.loaders.sessions.load(self.row.session_id)))
 
     @strawberry.field(description="The session as it stood at the moment of handoff.")
@@ -318,8 +321,8 @@ class Handoff(Node):
         return [TimelineEntry.from_row(row) for row in rows]
 
     @classmethod
-    def from_row(cls, row: HandoffRow) -> Handoff:
-        """Show a stored handoff."""
+    def from_row(cls, row: HandoffRow, session: SessionRow | None = None) -> Handoff:
+        """Show a stored handoff, with its session where that was just read."""
         return cls(
             id=show_id(row.id),
             intent=row.intent,
@@ -329,6 +332,7 @@ class Handoff(Node):
             created_at=row.created_at,
             claimed_at=row.claimed_at,
             row=row,
+            session_row=session,
         )
 
 
