@@ -37,7 +37,7 @@ from notify import policy
 from notify.mail_server import MailServer
 from notify.outbox import Outbox
 from resolvers import handoffs, sessions
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewSession
 from server import process
 from server.settings import Settings

@@ -22,7 +22,7 @@ from db.enums import HandoffIntent, Role
 from db.session import Database, new_id
 from db.users import UserRow
 from resolvers import admin, handoffs, sessions
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.servers.postgres import PostgresServer
 from tests.servers.postgres_wire import watching

@@ -5,23 +5,19 @@ that all writers share, so that none waits for another in a circle. Nobody is to
 and events that a transaction leaves behind are sent after its commit, by others.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from db import (
-    assessments,
     deliveries,
     delivery_steps,
     events,
     handoffs,
     idempotency,
     policies,
-    psa_notes,
     sessions,
     situations,
 )
@@ -29,7 +25,6 @@ from db.enums import (
     DeliveryKind,
     EventKind,
     HandoffIntent,
-    HandoffPriority,
     HandoffState,
     SessionStatus,
     SkipReason,
@@ -39,14 +34,13 @@ from db.events import News, append_about, append_news
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
 from db.moves import move
-from db.session import Transaction, new_id
+from db.session import Transaction
 from db.sessions import SessionRow
 from db.situations import Situation
-from db.steps import Step
 from db.users import UserRow
 from notify import policy, rounds
 from notify.policy import Reach
-from resolvers import snapshots
+from resolvers import new_handoffs
 from resolvers.errors import (
     BadInput,
     HandoffAlreadyClaimed,
@@ -57,27 +51,9 @@ from resolvers.errors import (
     SessionNotFound,
     SessionResolved,
 )
-from resolvers.inputs import MAX_LABEL, MAX_NOTES, MAX_REASON, clean_optional_text, clean_text
+from resolvers.inputs import MAX_REASON, clean_optional_text
+from resolvers.new_handoffs import STATUS_WHILE_OPEN, NewHandoff
 from resolvers.permissions import require_responder
-
-#: How long after it was asked for an assessment is still worth making.
-_ASSESSMENT_DEADLINE = timedelta(minutes=15)
-
-_STATUS_WHILE_OPEN = {
-    HandoffIntent.PARK: SessionStatus.PAUSED,
-    HandoffIntent.ESCALATE: SessionStatus.ESCALATED,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHandoff:
-    """What an engineer asks for."""
-
-    session_id: UUID
-    intent: HandoffIntent
-    notes: str | None = None
-    priority: HandoffPriority = HandoffPriority.NORMAL
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +100,7 @@ async def create(
         BadInput: a text cannot be stored, or the idempotency key was used with another input.
     """
     require_responder(viewer)
-    new = _clean(new)
+    new = new_handoffs.clean(new)
     await sessions.hold(tx, new.session_id)
     is_told = new.intent == HandoffIntent.ESCALATE
     key = new.idempotency_key
@@ -137,15 +113,15 @@ async def create(
     if claimed_before is not None:
         await _close(tx, claimed_before, now=now)
     told = policy.recipients(found.responders, except_id=viewer.id)
-    handoff = _new_handoff(viewer, found, session, new, told, now=now)
+    handoff = new_handoffs.row(viewer, found, session, new, told, now=now)
     planned = policy.plan(told, found.online, DeliveryKind.ESCALATION, now=now, grace=grace)
-    steps = _steps(viewer, new, found, session, assessment_wait, now=now)
-    news = None if claimed_before is not None else _created(viewer, new, now=now)
+    steps = new_handoffs.steps(viewer, new, found, session, assessment_wait, now=now)
+    news = None if claimed_before is not None else new_handoffs.news(viewer, new, now=now)
     with _refusing_used_key():
         moved = await move(
             tx,
             handoffs.adding(handoff),
-            _session_step(new, session, handoff),
+            new_handoffs.session_step(new, session, handoff),
             deliveries.adding(handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now),
             *steps,
             news=news,
@@ -153,7 +129,7 @@ async def create(
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
         await append_about(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, at=now)
-        await append_news(tx, _created(viewer, new, now=now), handoff)
+        await append_news(tx, new_handoffs.news(viewer, new, now=now), handoff)
     if all(delivery.skipped for delivery in planned):
         await rounds.tell_if_unreached(tx, handoff, now=now)
     return Created(handoff, _reach(handoff), None if moved is None else moved.session)
@@ -257,7 +233,7 @@ async def reopen(
     grace: timedelta,
 ) -> None:
     """Set the session of a handoff that came back into the queue, and tell everybody but the releaser."""
-    status = _STATUS_WHILE_OPEN[handoff.intent]
+    status = STATUS_WHILE_OPEN[handoff.intent]
     await sessions.change(tx, session.id, {"status": status, "escalated_to_id": None})
     await deliveries.skip_unsent(tx, handoff.id, SkipReason.RELEASED)
     told, online = await _audience(tx, session.team_id, handoff.intent, except_id=releaser_id, now=now)
@@ -284,17 +260,6 @@ async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None
     await deliveries.skip_unsent(tx, handoff.id, SkipReason.CLOSED)
 
 
-def _clean(new: NewHandoff) -> NewHandoff:
-    key = new.idempotency_key
-    return NewHandoff(
-        session_id=new.session_id,
-        intent=new.intent,
-        notes=clean_optional_text("notes", new.notes, MAX_NOTES),
-        priority=new.priority,
-        idempotency_key=None if key is None else clean_text("idempotencyKey", key, MAX_LABEL),
-    )
-
-
 async def _made_before(
     tx: Transaction, viewer: UserRow, new: NewHandoff, known: KeyRow | None, *, now: datetime
 ) -> Created | None:
@@ -303,7 +268,7 @@ async def _made_before(
     if known.is_forgotten(now):
         await idempotency.forget(tx, viewer.id, new.idempotency_key, now=now)
         return None
-    if known.fingerprint != _fingerprint(new):
+    if known.fingerprint != new_handoffs.fingerprint(new):
         raise BadInput("idempotencyKey was used with another input in the last 24 hours. Use a new key.")
     handoff = (await handoffs.by_ids(tx, [known.handoff_id]))[known.handoff_id]
     return Created(handoff, _reach(handoff))
@@ -329,83 +294,6 @@ async def _audience(
     return await rounds.find_audience(tx, team_id, except_id=except_id, now=now)
 
 
-def _new_handoff(
-    viewer: UserRow,
-    found: Situation,
-    session: SessionRow,
-    new: NewHandoff,
-    told: list[UserRow],
-    *,
-    now: datetime,
-) -> HandoffRow:
-    is_escalated = new.intent == HandoffIntent.ESCALATE
-    reach = policy.reach(new.intent, told, found.online)
-    return HandoffRow(
-        id=new_id(),
-        account_id=session.account_id,
-        session_id=session.id,
-        team_id=session.team_id,
-        intent=new.intent,
-        priority=new.priority,
-        state=HandoffState.OPEN,
-        notes=new.notes,
-        snapshot=snapshots.take(session, found.branches),
-        source_branch_id=session.active_branch_id,
-        round=0,
-        reach_online=reach.online,
-        reach_email=reach.email,
-        unreachable=reach.unreachable,
-        handed_off_by_id=viewer.id,
-        created_at=now,
-        claimed_by_id=None,
-        claimed_at=None,
-        claim_expires_at=None,
-        closed_at=None,
-        opened_at=now,
-        reminders=0,
-        next_reminder_at=found.policy.reminder_at(now, after=now) if is_escalated else None,
-        reach_check_at=now + handoffs.REACH_CHECK_EVERY if is_escalated else None,
-        psa_note_id=None,
-    )
-
-
-def _session_step(new: NewHandoff, session: SessionRow, handoff: HandoffRow) -> Step:
-    """Return what a new handoff changes in its session."""
-    package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
-    return sessions.handing_off(_STATUS_WHILE_OPEN[new.intent], session.handoff_count + 1, package)
-
-
-def _steps(
-    viewer: UserRow,
-    new: NewHandoff,
-    found: Situation,
-    session: SessionRow,
-    assessment_wait: timedelta | None,
-    *,
-    now: datetime,
-) -> Iterator[Step]:
-    """Return what follows from a new handoff, but for its session and its deliveries."""
-    assessed_by = now if assessment_wait is None else now + assessment_wait
-    if assessment_wait is not None and new.intent == HandoffIntent.ESCALATE:
-        yield assessments.requesting(
-            at=now, mails_wait_until=assessed_by, deadline_at=now + _ASSESSMENT_DEADLINE
-        )
-    if found.automatic_psa_id is not None and session.psa_ticket_id is not None:
-        yield psa_notes.adding(found.automatic_psa_id, session.psa_ticket_id, at=now, due_at=assessed_by)
-    if new.idempotency_key is not None:
-        yield idempotency.remembering(viewer.id, new.idempotency_key, _fingerprint(new), at=now)
-
-
-def _created(viewer: UserRow, new: NewHandoff, *, now: datetime) -> News:
-    return News(
-        kind=EventKind.HANDOFF_CREATED,
-        at=now,
-        actor_id=viewer.id,
-        summary="parked the session" if new.intent == HandoffIntent.PARK else "escalated the session",
-        except_id=viewer.id,
-    )
-
-
 @contextmanager
 def _refusing_used_key() -> Iterator[None]:
     try:
@@ -426,12 +314,6 @@ async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID
     if handoff.claimed_by_id != viewer.id:
         raise HandoffAlreadyClaimed(handoff.claimed_by_id, handoff.claimed_at)
     return handoff
-
-
-def _fingerprint(new: NewHandoff) -> str:
-    """Return a digest of the whole input, equal for equal inputs."""
-    whole = json.dumps(asdict(new), default=str, sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _reach(handoff: HandoffRow) -> Reach:

@@ -16,8 +16,8 @@ from db.enums import (
     Verdict,
 )
 from db.handoffs import QueueFilter as StoredFilter
-from resolvers.handoffs import NewHandoff
 from resolvers.inputs import MAX_LABEL, clean_text
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewMessage, NewSession
 from schema.ids import read_id, read_optional_id
 

@@ -12,7 +12,7 @@ from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from resolvers import admin, handoffs, sessions
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewMessage, NewSession
 
 _SESSIONS = Path(__file__).parent / "demo_sessions.json"

@@ -18,7 +18,7 @@ from db.sessions import SessionRow
 from db.users import UserRow
 from resolvers import admin, api_keys, handoffs, sessions
 from resolvers.api_keys import NewApiKey
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewSession
 
 

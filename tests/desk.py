@@ -13,7 +13,7 @@ from db.models import handoffs as handoffs_table
 from db.session import Database, Transaction
 from db.users import UserRow
 from resolvers import handoffs, reminders, sessions
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from db.models import deliveries
 from db.session import Database, Transaction
 from notify.receipts import Receipts
 from resolvers import handoffs
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from schema.context import utc_now
 from tests.cast import Cast
 from tests.client import Api

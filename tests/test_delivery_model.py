@@ -36,7 +36,7 @@ from resolvers import admin, reminders
 from resolvers import handoffs as handing_off
 from resolvers import sessions as taking_in
 from resolvers.errors import HandoffAlreadyClaimed, HandoffNotClaimedByYou, HandoffNotOpen, Refusal
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.delivery_model import (
     CLAIM_EXPIRES_AFTER,

@@ -11,7 +11,7 @@ import pytest
 
 from db.enums import HandoffIntent
 from resolvers import handoffs
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from schema.context import utc_now
 from server.process import Node
 from server.settings import SettingsError

@@ -5,7 +5,7 @@ import pytest
 from db import users
 from db.enums import HandoffIntent, Role
 from resolvers import admin, handoffs
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from tests.live import Live
 from tests.sockets import ESCALATIONS
 

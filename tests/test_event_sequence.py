@@ -16,7 +16,8 @@ from db.session import Transaction
 from db.users import UserRow
 from resolvers import handoffs
 from resolvers.errors import HandoffAlreadyClaimed
-from resolvers.handoffs import Created, NewHandoff
+from resolvers.handoffs import Created
+from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 from tests.patience import PATIENCE
 

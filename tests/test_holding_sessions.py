@@ -15,7 +15,7 @@ from db.deliveries import NewDelivery
 from db.enums import Channel, DeliveryKind, HandoffIntent, HandoffState
 from db.session import Database, Transaction
 from resolvers import handoffs
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)

@@ -14,7 +14,8 @@ from db.models import idempotency_keys
 from db.session import Transaction
 from resolvers import admin, handoffs
 from resolvers.errors import BadInput
-from resolvers.handoffs import Created, NewHandoff
+from resolvers.handoffs import Created
+from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 from tests.client import CREATE, Answer, Api
 from tests.mailing import set_preferences

@@ -30,7 +30,7 @@ from resolvers import admin
 from resolvers import handoffs as handing_off
 from resolvers import sessions as taking_in
 from resolvers.errors import Refusal
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.life_cycle import WAITS_AS, Case, Outcome, Passed
 

@@ -12,7 +12,7 @@ import pytest
 from db.enums import HandoffIntent, HandoffPriority
 from db.handoffs import HandoffRow
 from resolvers import handoffs, sessions
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.cast import Cast
 from tests.client import Answer, Api

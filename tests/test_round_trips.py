@@ -14,7 +14,7 @@ from db.models import users
 from db.session import Database, new_id
 from resolvers import handoffs
 from resolvers.errors import HandoffAlreadyClaimed
-from resolvers.handoffs import NewHandoff
+from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 from tests.client import running_api
 from tests.servers.postgres_wire import Traffic, watching
