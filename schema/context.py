@@ -21,7 +21,7 @@ from resolvers.refusals import RefusalLog
 from schema.loaders import Loaders
 
 if TYPE_CHECKING:
-    from schema.execution import Completions
+    from schema.completions import Completions
     from schema.selections import Selections
     from schema.streams import Streams
 

@@ -27,9 +27,9 @@ from notify.psa.vault import Vault, derived_key
 from notify.receipts import Receipts
 from notify.smtp import Mailer, MailServer
 from resolvers.refusals import RefusalLog
+from schema.completions import Completions
 from schema.context import Services, utc_now
 from schema.documents import read_manifest
-from schema.execution import Completions
 from schema.selections import Selections
 from schema.streams import Streams
 from server.auth import Identify, Tokens

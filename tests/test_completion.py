@@ -11,7 +11,8 @@ import pytest
 import strawberry
 from strawberry.scalars import JSON
 
-from schema.execution import CompletingExecutor, Completions
+from schema.completions import Completions
+from schema.execution import CompletingExecutor
 from tests.live import Live
 from tests.sockets import QUEUE_CHANGES, eventually
 from tests.test_shared_streams import shared

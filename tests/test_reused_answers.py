@@ -269,11 +269,11 @@ def endpoint_of(api: Api) -> Endpoint:
 def count_runs(api: Api, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Count how often answers are made from now on."""
     endpoint, runs = endpoint_of(api), []
-    run = endpoint.run
+    process = endpoint.process_result
 
     async def counted(*args: Any) -> Any:  # noqa: ANN401
         runs.append(args)
-        return await run(*args)
+        return await process(*args)
 
-    monkeypatch.setattr(endpoint, "run", counted)
+    monkeypatch.setattr(endpoint, "process_result", counted)
     return lambda: len(runs)
