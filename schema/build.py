@@ -12,6 +12,7 @@ import schema.enums  # noqa: F401 (describes the enums before the types use them
 from schema.documents import Documents
 from schema.errors import PublicErrors
 from schema.mutations import Mutation
+from schema.plain_inputs import prepare_inputs
 from schema.plans import PlannedSchema
 from schema.queries import Query
 from schema.scalars import Duration
@@ -50,6 +51,7 @@ def _make_schema(allowed: Mapping[str, str] | None) -> PlannedSchema:
         execution_context_class=SharingExecutor,
         config=StrawberryConfig(scalar_map={timedelta: Duration}),
     )
+    prepare_inputs(schema._schema)
     schema.allowed = None if allowed is None else frozenset(allowed.values())
     return schema
 
