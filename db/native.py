@@ -71,7 +71,7 @@ async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
 
     It is ended where it was lost, and where the block was cancelled: the server may still run a statement.
     """
-    pooled = Pooled(engine, await engine.raw_connection())
+    pooled = await _check_out(engine)
     try:
         yield pooled
     except BaseException as error:
@@ -80,6 +80,13 @@ async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
         raise
     finally:
         pooled.give_back()
+
+
+async def _check_out(engine: AsyncEngine) -> Pooled:
+    """Take a connection that has not ended while it was idle, as all have when the server was restarted."""
+    while (pooled := Pooled(engine, await engine.raw_connection())).is_lost:
+        pooled.give_up()
+    return pooled
 
 
 class Native:
