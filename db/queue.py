@@ -5,7 +5,7 @@ session's owner. What a path goes through is joined by its foreign key.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -60,7 +60,8 @@ async def read(
 
     Members of closed sets come as they are stored: by their word, or by their rank.
     """
-    given = {name: value for name, value in asdict(wanted).items() if value is not None}
+    named = ((each.name, getattr(wanted, each.name)) for each in fields(wanted))
+    given = {name: value for name, value in named if value is not None}
     after = {_after(index): value for index, value in enumerate(page.after or ())}
     statement = _statement(paths, tuple(given), order, page.limit, is_first=page.after is None)
     return await database.glance(account_id, statement, {"account_id": account_id, **given, **after})
