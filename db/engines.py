@@ -11,8 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db.glances import BoundConnection
-from db.row_security import AccountConnection, begin_with_account
+from db.row_security import AccountConnection, BoundConnection, begin_with_account
 
 _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
@@ -94,7 +93,14 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60, hide_parameters=True)
-    reader = create_async_engine(address, pool_size=4, max_overflow=0, pool_timeout=60, hide_parameters=True)
+    reader = create_async_engine(
+        address,
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=60,
+        pool_reset_on_return=None,  # SQLAlchemy ends what it has begun, and all else is one statement
+        hide_parameters=True,
+    )
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         _set_up_sqlite(engine.sync_engine, begin)
     return writer, reader

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from db.native import Rows, converted, loads_of, native
+from db.native import POSTGRESQL, SQLITE, Rows, converted, loads_of, native
 from db.session import Transaction
 from db.types import IdList, is_listed
 
@@ -74,9 +74,8 @@ async def run(tx: Transaction, statement: Executable, values: Values) -> Rows:
     """Run a statement that was built once, and return its rows."""
     given = {"_account_id": tx.account_id, **{f"_{name}": each for name, each in values.items()}}
     if tx.driver is not None:
-        return await native(statement).fetch(tx.driver, given)
-    result = await tx.connection.execute(statement, given)
-    return result.all() if result.returns_rows else ()
+        return await native(statement, POSTGRESQL).fetch(tx.driver, given)
+    return await native(statement, SQLITE).fetch_on_sqlite(await tx.sqlite_driver(), given)
 
 
 async def fetch(tx: Transaction, ask: Ask[R]) -> list[R]:

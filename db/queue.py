@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Select,
     Table,
     and_,
     bindparam,
@@ -23,7 +24,6 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from db.glances import Glance
 from db.handoffs import QUEUE_ORDERS, QueueFilter, QueueOrder, queue_conditions
 from db.models import handoffs, session_branches, sessions, teams, users
 from db.native import Rows
@@ -70,7 +70,7 @@ async def read(
 @lru_cache(_REMEMBERED)
 def _statement(
     paths: tuple[Path, ...], given: tuple[str, ...], order: QueueOrder, limit: int, *, is_first: bool
-) -> Glance:
+) -> Select[Any]:
     joins = _Joins()
     columns = [_plain(joins.column(path)) for path in paths]
     key = QUEUE_ORDERS[order]
@@ -80,7 +80,7 @@ def _statement(
         conditions.append(key.is_after(tuple(_key_values(key))))
     statement = select(*columns).select_from(joins.source).where(*conditions)
     # The number as a literal: PostgreSQL plans a page of unknown length as a tenth of the table.
-    return Glance(statement.order_by(*key.order()).limit(literal_column(str(limit), Integer)))
+    return statement.order_by(*key.order()).limit(literal_column(str(limit), Integer))
 
 
 class _Joins:

@@ -12,7 +12,8 @@ import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.native import NativeConnection, Pooled, checked_out, faults
+from db.native import NativeConnection, faults
+from db.pooled import Pooled, checked_out
 
 
 class AccountConnection(NativeConnection):
@@ -61,6 +62,26 @@ class AccountConnection(NativeConnection):
         if self._first is None and self.is_in_transaction():
             with faults():
                 await self.execute("ROLLBACK")
+
+
+class BoundConnection(NativeConnection):
+    """A connection that shows the rows of one account, until it is bound to another.
+
+    Each of its statements is a transaction by itself: there is no BEGIN that could name the
+    account. So the account is named for the length of the connection, and a request of the
+    account that a connection was bound to last costs one round trip.
+    """
+
+    _account_id: UUID | None = None
+
+    async def bind(self, account_id: UUID) -> None:
+        """Show the rows of this account from now on, and no others."""
+        if account_id != self._account_id:
+            self._account_id = None
+            # Not as a parameter: a UUID prints as hexadecimal digits and dashes, whatever it was made from.
+            with faults():
+                await self.execute(f"SELECT set_config('app.account_id', '{UUID(str(account_id))}', false)")
+            self._account_id = account_id
 
 
 @asynccontextmanager

@@ -10,20 +10,21 @@ called without naming one. Only `db/system.py` crosses accounts; it takes a `Sys
 PostgreSQL row-level security holds the same line again, below every statement.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Executable, FromClause, Table
+import aiosqlite
+from sqlalchemy import Column, ColumnElement, Executable, FromClause, Select, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from uuid_utils.compat import uuid7
 
 from db import engines
-from db.glances import Glance, glance
-from db.native import NativeConnection, Pooled, Rows, checked_out
+from db.native import POSTGRESQL, NativeConnection, Rows, Values, native
+from db.pooled import Pooled, checked_out, glance_at_sqlite
 from db.row_security import AccountConnection, begun
 
 R = TypeVar("R")
@@ -78,6 +79,16 @@ class Transaction(SystemTransaction):
     account_id: UUID
     #: The highest event number written so far in this transaction; 0 when none was.
     event_sequence: int = 0
+    _on_sqlite: aiosqlite.Connection | None = None
+
+    async def sqlite_driver(self) -> aiosqlite.Connection:
+        """Return SQLite's connection, in the transaction, for what goes past SQLAlchemy there."""
+        if self._on_sqlite is None:
+            if not self.connection.in_transaction():
+                await self.connection.begin()
+            pooled = await self.connection.get_raw_connection()
+            self._on_sqlite = cast("aiosqlite.Connection", pooled.driver_connection)
+        return self._on_sqlite
 
     async def lock(self, statement: str) -> None:
         """Run a statement without parameters that locks rows, on PostgreSQL: SQLite has locked everything.
@@ -149,19 +160,20 @@ class Database:
                 await pooled.driver.bind(account_id)
                 yield Transaction(pooled, account_id)
 
-    async def glance(self, account_id: UUID, statement: Glance, values: Mapping[str, Any]) -> Rows:
-        """Run one statement that reads, in a transaction of its own."""
-        if not self.is_sqlite:
-            return await glance(self._reader, statement, values, account_id)
-        async with self.reading(account_id) as tx:
-            return await statement.fetch(tx.connection, values)
+    async def glance(self, account_id: UUID, statement: Select[Any], values: Values) -> Rows:
+        """Run one statement that reads, built once, in a transaction of its own."""
+        if self.is_sqlite:
+            return await glance_at_sqlite(self._reader, statement, values)
+        async with checked_out(self._reader) as pooled:
+            await pooled.driver.bind(account_id)
+            return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
-    async def system_glance(self, statement: Glance, values: Mapping[str, Any]) -> Rows:
-        """Run one statement across accounts that reads, for the functions of `db/system.py`."""
-        if not self.is_sqlite:
-            return await glance(self._system_reader, statement, values, None)
-        async with self.system_reading() as tx:
-            return await statement.fetch(tx.connection, values)
+    async def system_glance(self, statement: Select[Any], values: Values) -> Rows:
+        """Run one statement across accounts as `glance` does, for the functions of `db/system.py`."""
+        if self.is_sqlite:
+            return await glance_at_sqlite(self._reader, statement, values)
+        async with checked_out(self._system_reader) as pooled:
+            return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     @asynccontextmanager
     async def snapshot(self, account_id: UUID) -> AsyncIterator[Transaction]:

@@ -9,11 +9,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
-    Uuid,
     and_,
-    any_,
     bindparam,
     case,
     delete,
@@ -28,7 +25,6 @@ from sqlalchemy import (
 from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
 from db.enums import AssessmentStatus, Channel, DeliveryKind, DeliveryStatus, HandoffState
-from db.glances import Glance
 from db.models import (
     account_counters,
     accounts,
@@ -42,6 +38,7 @@ from db.models import (
 )
 from db.presence import STALE_AFTER
 from db.session import Database, SystemTransaction, columns_of
+from db.types import IdList, is_listed
 from db.users import UserRow
 
 
@@ -64,10 +61,7 @@ class Known:
 _KNOWN = select(*columns_of(UserRow, users), account_counters.c.event_sequence).join_from(
     users, account_counters, users.c.account_id == account_counters.c.account_id
 )
-_KNOWN_BY_IDS = Glance(
-    _KNOWN.where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid)))),
-    on_sqlite=_KNOWN.where(users.c.id.in_(bindparam("ids", expanding=True))),
-)
+_KNOWN_BY_IDS = _KNOWN.where(is_listed(users.c.id, bindparam("ids", type_=IdList())))
 
 
 async def find_users(database: Database, user_ids: Collection[UUID]) -> dict[UUID, Known]:

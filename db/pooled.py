@@ -1,0 +1,83 @@
+"""Connections while they are used: by the driver, and where somebody needs that, by SQLAlchemy."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any, cast
+
+import aiosqlite
+from sqlalchemy import Connection, Select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
+
+from db.native import SQLITE, Rows, Values, native
+
+
+class Pooled:
+    """A connection to PostgreSQL in use, and where somebody needs that, as SQLAlchemy's own."""
+
+    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
+        self._engine = engine
+        self._pooled = pooled
+
+    @cached_property
+    def driver(self) -> Any:  # noqa: ANN401 (of the class that the engine names)
+        """The driver's connection."""
+        return self._pooled.driver_connection
+
+    @cached_property
+    def connection(self) -> AsyncConnection:
+        """The same connection as SQLAlchemy's."""
+        sync = Connection(self._engine.sync_engine, connection=self._pooled)
+        return AsyncConnection(self._engine, sync)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended, or was given up."""
+        return not self._pooled.is_valid or self.driver.is_closed()
+
+    def give_up(self) -> None:
+        """End the connection: nobody knows what it is doing."""
+        if self._pooled.is_valid:
+            self._pooled.invalidate()
+
+    def give_back(self) -> None:
+        """Let others use it."""
+        self._pooled.close()
+
+
+@asynccontextmanager
+async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
+    """Take a connection to PostgreSQL from the pool for the length of the block.
+
+    It is ended where it was lost, and where the block was cancelled: the server may still run a statement.
+    """
+    pooled = await _check_out(engine)
+    try:
+        yield pooled
+    except BaseException as error:
+        if not isinstance(error, Exception) or pooled.is_lost:
+            pooled.give_up()
+        raise
+    finally:
+        pooled.give_back()
+
+
+async def _check_out(engine: AsyncEngine) -> Pooled:
+    """Take a connection that has not ended while it was idle, as all have when the server was restarted."""
+    while (pooled := Pooled(engine, await engine.raw_connection())).is_lost:
+        pooled.give_up()
+    return pooled
+
+
+async def glance_at_sqlite(engine: AsyncEngine, statement: Select[Any], values: Values) -> Rows:
+    """Run one statement that reads on SQLite, in a transaction of its own.
+
+    Whoever leaves meanwhile leaves nothing behind but a read, which ends before the next statement begins.
+    """
+    pooled = await engine.raw_connection()
+    try:
+        driver = cast("aiosqlite.Connection", pooled.driver_connection)
+        return await native(statement, SQLITE).fetch_on_sqlite(driver, values)
+    finally:
+        pooled.close()
