@@ -11,6 +11,7 @@ import asyncio
 import base64
 import os
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ _PER_ADDRESS = 5000  #: sockets, of the ports that one source address has
 _AT_ONCE = 50
 _PATIENCE = 120.0
 _NEXT = b'"type":"next"'
+_ABRUPT = struct.pack("ii", 1, 0)  #: on, and after no second
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +196,13 @@ class Room:
 
 
 def make_socket(address: str, window: int | None) -> socket.socket:
-    """Make a socket with a source address of its own: one address has too few ports for all."""
+    """Make a socket with a source address of its own: one address has too few ports for all.
+
+    Its end is abrupt, so that its port is free at once: else a few turns would use up all that there are.
+    """
     made = socket.socket()
     made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABRUPT)
     if window is not None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
     made.bind((address, 0))

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
 from db import events, system
@@ -32,7 +33,21 @@ _CHANGES_RIGHTS = {
     EventKind.PREFERENCES_UPDATED,
 }
 
+#: Tells whether an event is wanted. What is equal wants the same: it is asked once for all who want so.
 Wanted = Callable[[EventRow], bool]
+
+
+class Listener(Protocol):
+    """What the events of an account are handed to, in their order. None of this waits."""
+
+    def offer(self, event: EventRow) -> None:
+        """Take an event."""
+
+    def doubt(self) -> None:
+        """Take notice that the rights of somebody in the account may have changed."""
+
+    def stop(self) -> None:
+        """Take notice that the node is shutting down."""
 
 
 class FeedStopped(Exception):  # noqa: N818 (an end, not a fault)
@@ -55,22 +70,19 @@ class Subscriber:
         "_queue",
         "_stopped",
         "_waiter",
-        "_wanted",
         "is_doubted",
         "length",
-        "on_news",
         "position",
+        "wanted",
     )
 
     def __init__(self, wanted: Wanted, *, length: int) -> None:
         #: The account's last event when the subscription began; None until it has.
         self.position: int | None = None
-        #: Called for each event, and for each doubt, in place of waking who waits in `next`.
-        self.on_news: Callable[[], None] | None = None
         #: Whether somebody's rights may have changed. Whoever looks again clears it before.
         self.is_doubted = False
         self.length = length
-        self._wanted = wanted
+        self.wanted = wanted
         self._queue: list[EventRow] = []  # mostly empty, where a deque would be 700 bytes
         self._lost = 0  #: events lost just before the first of the queue
         self._waiter: asyncio.Future[None] | None = None
@@ -78,18 +90,18 @@ class Subscriber:
 
     def offer(self, event: EventRow) -> None:
         """Queue an event if it is wanted; never waits, never grows beyond the length."""
-        if self.position is None or not self._wanted(event):
+        if self.position is None or not self.wanted(event):
             return
         self._queue.append(event)
         if len(self._queue) > self.length:
             self._queue.pop(0)
             self._lost += 1
-        (self.on_news or self.wake)()
+        self.wake()
 
     def doubt(self) -> None:
         """Say that the rights of somebody in the account may have changed."""
         self.is_doubted = True
-        (self.on_news or self.wake)()
+        self.wake()
 
     def stop(self) -> None:
         """Wake the subscriber to its end."""
@@ -102,27 +114,14 @@ class Subscriber:
             self._waiter.set_result(None)
 
     @property
-    def first(self) -> tuple[int, int] | None:
-        """The number of the next event, and how many were lost just before it; None: nothing waits."""
-        return (self._queue[0].sequence, self._lost) if self._queue and not self._stopped else None
+    def is_asleep(self) -> bool:
+        """Whether somebody waits in `until_woken` whom nobody has woken, or cancelled, yet."""
+        return self._waiter is not None and not self._waiter.done()
 
     @property
     def has_news(self) -> bool:
         """Whether an event waits, or a doubt, or the end."""
         return bool(self._queue) or self.is_doubted or self._stopped
-
-    def peek(self) -> Heard:
-        """Return the next event without taking it. One waits, as `first` says."""
-        return Heard(self._queue[0], self._lost)
-
-    def begins_with(self, heard: Heard) -> bool:
-        """Tell whether this is what `take` would return."""
-        return bool(self._queue) and self._queue[0] is heard.event and self._lost == heard.missed_before
-
-    def drop(self) -> None:
-        """Take the next event, which was told."""
-        del self._queue[0]
-        self._lost = 0
 
     def take(self) -> Heard | None:
         """Return the next event, None where nothing waits.
@@ -167,7 +166,7 @@ class _Watch:
     """What this node follows of one account."""
 
     position: int  #: the last event handed out
-    subscribers: set[Subscriber] = field(default_factory=set)
+    listeners: dict[Listener, None] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -212,8 +211,8 @@ class Feed:
         """End every subscription and both tasks."""
         self._stopped = True
         for watch in self._watches.values():
-            for subscriber in watch.subscribers:
-                subscriber.stop()
+            for listener in list(watch.listeners):
+                listener.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -235,17 +234,20 @@ class Feed:
         """Begin to hand events to a subscriber; `leave` must follow, also where this fails."""
         if self._stopped:
             raise FeedStopped
-        watch = self._watches.setdefault(account_id, _Watch(position=-1))
-        watch.subscribers.add(subscriber)
-        await self._join(account_id, watch, subscriber)
+        self.listen(account_id, subscriber)
+        await self._join(account_id, self._watches[account_id], subscriber)
 
-    def leave(self, account_id: UUID, subscriber: Subscriber) -> None:
-        """Hand no more events to a subscriber."""
+    def leave(self, account_id: UUID, listener: Listener) -> None:
+        """Hand no more events to a listener."""
         watch = self._watches.get(account_id)
         if watch is not None:
-            watch.subscribers.discard(subscriber)
-            if not watch.subscribers:
+            watch.listeners.pop(listener, None)
+            if not watch.listeners:
                 del self._watches[account_id]
+
+    def listen(self, account_id: UUID, listener: Listener) -> None:
+        """Hand events to a listener from now on; `leave` must follow."""
+        self._watches.setdefault(account_id, _Watch(position=-1)).listeners[listener] = None
 
     async def _join(self, account_id: UUID, watch: _Watch, subscriber: Subscriber) -> None:
         """Let the subscriber begin where the watch stands; the first to join begins the watch."""
@@ -298,9 +300,9 @@ class Feed:
 
     def _hand_out(self, watch: _Watch, page: list[EventRow]) -> None:
         for event in page:
-            for subscriber in watch.subscribers:
-                subscriber.offer(event)
+            for listener in list(watch.listeners):  # one may hand over to others
+                listener.offer(event)
             if event.kind in _CHANGES_RIGHTS:
-                for subscriber in watch.subscribers:
-                    subscriber.doubt()
+                for listener in list(watch.listeners):
+                    listener.doubt()
         watch.position = page[-1].sequence

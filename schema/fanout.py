@@ -2,9 +2,10 @@
 
 Each subscription begins by itself: its own task authorises its viewer, reads its past, notes its presence.
 Once it has nothing to catch up with, that task sleeps, and the subscription follows with the others of its
-audience (account, operation, variables on which the answer depends). For an event one task executes,
-encodes, and writes the same bytes to each. What is each one's own stays so: the filter, the queue whose
-length bounds how far it may lag, the gap before an event, the receipt, the rights.
+audience (account, operation, variables on which the answer depends). One listener hears the events for all
+of them and asks once for all who want the same whether they want one; one task executes, encodes, and writes
+the same bytes to each. What is each one's own stays so: the filter, the receipt, the rights, and, once it goes
+on alone, the queue whose length bounds how far it may lag.
 
 Whoever cannot go on like that goes on alone, by waking its task, until it has caught up: whose client has yet
 to take what was written before, who is to see an error or what depends on the viewer, whose rights may have
@@ -16,7 +17,6 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from db import system
 from db.deliveries import Push
 from db.events import EventRow
 from db.users import UserRow
-from notify.feed import Heard, Subscriber
+from notify.feed import QUEUE_LENGTH, Heard, Subscriber, Wanted
 from resolvers.identity import Caller
 from schema.outlets import Outlet
 from schema.streams import SharingExecutor, Streams
@@ -38,7 +38,7 @@ _AT_ONCE = 500
 #: withdrawn a key is noticed by that; a token's end, and what is stored of its user, are noticed before.
 _ALONE_AFTER_SECONDS = 60.0
 
-First = tuple[int, int]
+PushOf = Callable[[EventRow, UserRow], Push | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -48,56 +48,50 @@ class Follower:
     subscriber: Subscriber
     outlet: Outlet
     caller: Caller  #: as they were when it began to
-    push_of: Callable[[EventRow, UserRow | None], Push | None]  #: what to ask a receipt of
+    push_of: PushOf | None  #: what to ask a receipt of; None: never anything
     until: float = 0.0  #: when it is to look by itself, on the loop's clock
+    told: int = 0  #: the number of the last event that it has been told, or knows by itself
 
-    @property
-    def is_following(self) -> bool:
-        """Whether it has not been let go."""
-        return self.subscriber.on_news is not None
-
-    def let_go(self) -> None:
-        """Go on alone: its first event is still to be told."""
-        self.subscriber.on_news = None
-        self.subscriber.wake()
-
-    def tell(self, heard: Heard, payload: bytes) -> None:
-        """Write its first event, or let it go."""
-        if self.outlet.write(payload, self.push_of(heard.event, self.caller.user)):
-            self.subscriber.drop()
-        else:
-            self.let_go()
+    def tell(self, event: EventRow, payload: bytes) -> bool:
+        """Write an event, and tell whether it was written."""
+        push = None if self.push_of is None else self.push_of(event, self.caller.user)
+        is_told = self.outlet.write(payload, push)
+        if is_told:
+            self.told = event.sequence
+        return is_told
 
 
 class Fanout:
-    """The followers of one audience on this node. Its task lives as long as there is one."""
+    """The followers of one audience on this node, and what listens for all of them.
+
+    While a subscription follows, its own queue hears nothing. The events that wait here are those that it
+    would hold, so whoever is let go takes along what it has not been told.
+    """
 
     def __init__(self, streams: Streams, executor: SharingExecutor, make: Callable[[Heard], Any]) -> None:
         self._streams = streams
         self._executor = executor
         self._make = make
         self._services = executor.context_value.services
+        self._account_id = executor.context_value.account_id
         self._followers: dict[Follower, None] = {}
-        self._ready: dict[Follower, None] = {}  #: those with news
+        self._by_wish: dict[Wanted, dict[Follower, None]] = {}  #: the same, by what they want
         self._to_look_at: list[Follower] = []
+        self._waiting: list[EventRow] = []  #: events to be told; the first may be about to be
+        self._latest = 0  #: the number of the last event that came
+        self._is_doubted = False
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def follow(self, follower: Follower) -> None:
         """Follow until it has to go on alone."""
-        loop = asyncio.get_running_loop()
-        follower.until = loop.time() + _ALONE_AFTER_SECONDS
-        follower.subscriber.on_news = partial(self._hear, follower)
-        self._followers[follower] = None
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        self._join(follower)
         try:
             await follower.subscriber.until_woken()
         finally:
-            follower.subscriber.on_news = None
-            del self._followers[follower]
-            self._ready.pop(follower, None)
-            if not self._followers:
+            self._part(follower)
+            if not self._followers and self._task is not None:
+                self._services.feed.leave(self._account_id, self)
                 self._task.cancel()
                 self._task = None
 
@@ -106,9 +100,58 @@ class Fanout:
         """Whether anybody follows."""
         return bool(self._followers)
 
-    def _hear(self, follower: Follower) -> None:
-        self._ready[follower] = None
+    def offer(self, event: EventRow) -> None:
+        """Take an event. More than a subscription's own queue would hold go to the own queues."""
+        self._latest = event.sequence
+        self._waiting.append(event)
+        if len(self._waiting) > QUEUE_LENGTH:
+            self._let_all_go()
         self._news.set()
+
+    def doubt(self) -> None:
+        """Look at all viewers before the next event is told."""
+        self._is_doubted = True
+        self._news.set()
+
+    def stop(self) -> None:
+        """Wake all followers to their end."""
+        for follower in self._followers:
+            follower.subscriber.stop()
+
+    def _join(self, follower: Follower) -> None:
+        """Listen in place of a subscription that has nothing to catch up with."""
+        if self._task is None:
+            self._services.feed.listen(self._account_id, self)
+            self._task = asyncio.create_task(self._run())
+        self._services.feed.leave(self._account_id, follower.subscriber)
+        follower.until = asyncio.get_running_loop().time() + _ALONE_AFTER_SECONDS
+        follower.told = self._latest
+        self._followers[follower] = None
+        self._by_wish.setdefault(follower.subscriber.wanted, {})[follower] = None
+
+    def _part(self, follower: Follower) -> None:
+        """Let a subscription listen for itself again, from the first event on that it has not been told."""
+        if follower not in self._followers:
+            return
+        del self._followers[follower]
+        subscriber = follower.subscriber
+        alike = self._by_wish[subscriber.wanted]
+        del alike[follower]
+        if not alike:
+            del self._by_wish[subscriber.wanted]
+        self._services.feed.listen(self._account_id, subscriber)
+        for event in self._waiting:
+            if event.sequence > follower.told:
+                subscriber.offer(event)
+
+    def _let_go(self, follower: Follower) -> None:
+        self._part(follower)
+        follower.subscriber.wake()
+
+    def _let_all_go(self) -> None:
+        for follower in list(self._followers):
+            self._let_go(follower)
+        self._waiting.clear()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,7 +166,7 @@ class Fanout:
                 await self._look_at(self._next_to_look_at())
                 look_at = loop.time() + self._pause()
             self._news.clear()
-            while self._ready:
+            while self._waiting or self._is_doubted:
                 await self._safely_tell()
 
     async def _safely_tell(self) -> None:
@@ -131,8 +174,7 @@ class Fanout:
             await self._round()
         except Exception:
             log.exception("event not written to all")
-            for follower in list(self._followers):
-                follower.let_go()
+            self._let_all_go()
 
     def _pause(self) -> float:
         """Return how long to wait, so that each is looked at once in `recheck_seconds`."""
@@ -146,36 +188,27 @@ class Fanout:
         return chosen
 
     async def _round(self) -> None:
-        """Tell each that has news its first event."""
-        ready, self._ready = list(self._ready), {}
-        doubted = [follower for follower in ready if follower.subscriber.is_doubted]
-        for start in range(0, len(doubted), _AT_ONCE):
-            await self._look_at(doubted[start : start + _AT_ONCE])
-        firsts: dict[First, tuple[Heard, list[Follower]]] = {}
-        for follower in ready:
-            subscriber = follower.subscriber
-            first = subscriber.first
-            if first is None or subscriber.is_doubted or not follower.is_following:
-                continue  # who was doubted anew is ready again
-            if first not in firsts:
-                firsts[first] = subscriber.peek(), []
-            firsts[first][1].append(follower)
-        for first in sorted(firsts):
-            await self._tell(*firsts[first])
+        """Tell the next event, after a look at all if anybody's rights may have changed before it."""
+        while self._is_doubted:
+            self._is_doubted = False
+            doubted = list(self._followers)
+            for start in range(0, len(doubted), _AT_ONCE):
+                await self._look_at(doubted[start : start + _AT_ONCE])
+        if self._waiting:
+            event = self._waiting[0]
+            await self._tell(event)
+            if self._waiting and self._waiting[0] is event:
+                del self._waiting[0]
 
-    async def _tell(self, heard: Heard, followers: list[Follower]) -> None:
-        payload = await self._payload(heard)
+    async def _tell(self, event: EventRow) -> None:
+        """Write an event to all who want it; let those go to whom it cannot be written."""
+        followers = [each for wanted, alike in self._by_wish.items() if wanted(event) for each in alike]
+        payload = await self._payload(Heard(event, 0)) if followers else None
         for number, follower in enumerate(followers, 1):
-            subscriber = follower.subscriber
-            if not follower.is_following:
-                continue  # it left, or was let go, meanwhile
-            if payload is None:
-                follower.let_go()
-                continue
-            if subscriber.begins_with(heard):  # else it lost the event meanwhile
-                follower.tell(heard, payload)
-            if subscriber.has_news:
-                self._ready[follower] = None
+            # who is awake has left meanwhile, or was let go
+            is_to_be_told = follower.subscriber.is_asleep and follower.told < event.sequence
+            if is_to_be_told and (payload is None or not follower.tell(event, payload)):
+                self._let_go(follower)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -195,8 +228,6 @@ class Fanout:
 
     async def _look_at(self, followers: list[Follower]) -> None:
         """Let those go of whom something has changed since they began, or cannot be known here."""
-        for follower in followers:
-            follower.subscriber.is_doubted = False
         ids = {follower.caller.user.id for follower in followers}
         try:
             known = await system.find_users(self._services.database, ids)
@@ -208,7 +239,7 @@ class Fanout:
             user, by_key = follower.caller.user, follower.caller.key is not None
             found = known.get(user.id)
             if by_key or follower.until < now or found is None or found.user != user:
-                follower.let_go()
+                self._let_go(follower)
 
 
 async def follow_with_others(

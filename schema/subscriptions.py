@@ -7,14 +7,14 @@ follows: nothing is missed and nothing comes twice. Its viewer is asked for agai
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 from uuid import UUID
 
 import strawberry
 
 from db import events
 from db.deliveries import Push
-from db.enums import EventKind, HandoffIntent
+from db.enums import EventKind, HandoffIntent, Role
 from db.events import EventRow
 from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber, Wanted
@@ -23,7 +23,7 @@ from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
 from schema.context import Info
 from schema.enums import QueueChangeKind
-from schema.fanout import Follower, follow_with_others
+from schema.fanout import Follower, PushOf, follow_with_others
 from schema.ids import read_optional_id
 from schema.outlets import ask_receipt, current_outlet
 from schema.permissions import signed_in
@@ -126,21 +126,39 @@ class Subscription:
         return _follow(info, _QUEUE, team_id, after)
 
 
-def _wants_escalation(viewer: UserRow, team: UUID | None) -> Wanted:
-    def wanted(event: EventRow) -> bool:
-        escalated = event.intent == HandoffIntent.ESCALATE and event.kind in _TELLS_OF_ESCALATION
-        tells_viewer = event.except_id != viewer.id and is_in(event.audience, viewer.role)
-        return escalated and (tells_viewer or not viewer.is_responder) and team in (None, event.team_id)
+@dataclass(frozen=True, slots=True)
+class _WantsEscalation:
+    """Wants escalations that the viewer is told of, which a mere viewer watches."""
 
-    return wanted
+    viewer_id: UUID
+    role: Role
+    is_responder: bool
+    team: UUID | None
+
+    @classmethod
+    def of(cls, viewer: UserRow, team: UUID | None) -> Self:
+        return cls(viewer.id, viewer.role, viewer.is_responder, team)
+
+    def __call__(self, event: EventRow) -> bool:
+        if event.intent != HandoffIntent.ESCALATE or event.kind not in _TELLS_OF_ESCALATION:
+            return False
+        tells_viewer = event.except_id != self.viewer_id and is_in(event.audience, self.role)
+        return (tells_viewer or not self.is_responder) and self.team in (None, event.team_id)
 
 
-def _wants_change(_viewer: UserRow, team: UUID | None) -> Wanted:
-    def wanted(event: EventRow) -> bool:
+@dataclass(frozen=True, slots=True)
+class _WantsChange:
+    """Wants changes of the queue, whoever watches it."""
+
+    team: UUID | None
+
+    @classmethod
+    def of(cls, _viewer: UserRow, team: UUID | None) -> Self:
+        return cls(team)
+
+    def __call__(self, event: EventRow) -> bool:
         changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
-        return changed and team in (None, event.team_id)
-
-    return wanted
+        return changed and self.team in (None, event.team_id)
 
 
 def _escalation(heard: Heard) -> EscalationCreated:
@@ -167,7 +185,7 @@ class _Kind(Generic[T]):
 
     wants: Callable[[UserRow, UUID | None], Wanted]  #: of a viewer and a team
     make: Callable[[Heard], T]  #: the field's value
-    push_of: Callable[[EventRow, UserRow | None], Push | None]  #: what to ask a receipt of
+    push_of: PushOf | None  #: what to ask a receipt of; None: never anything
     is_presence: bool  #: whether a responder who follows counts as online
 
 
@@ -203,7 +221,8 @@ async def _follow(
 
 def _asking_receipt(info: Info, kind: _Kind[T], heard: Heard) -> T:
     """Return the value that is yielded next, and ask for its receipt."""
-    push = kind.push_of(heard.event, info.context.known_viewer)
+    viewer = info.context.known_viewer
+    push = None if kind.push_of is None or viewer is None else kind.push_of(heard.event, viewer)
     if push is not None:
         ask_receipt(push)
     return kind.make(heard)
@@ -259,19 +278,15 @@ def _presence(info: Info, viewer: UserRow, team: UUID | None) -> AbstractAsyncCo
     return info.context.services.presence.connected(viewer.account_id, viewer.id, team)
 
 
-def _push_of(event: EventRow, viewer: UserRow | None) -> Push | None:
+def _push_of(event: EventRow, viewer: UserRow) -> Push | None:
     """Return what a receipt of an escalation confirms, given its viewer as they were last looked at.
 
     None of whom nothing is written down: viewers, and who mutes pushes. The mail to them is on its way, and
     a receipt would swallow it.
     """
-    if viewer is None or not viewer.is_responder or viewer.mute_push:
+    if not viewer.is_responder or viewer.mute_push:
         return None
     return Push(_handoff_of(event), viewer.id, event.round)
-
-
-def _no_push(_event: EventRow, _viewer: UserRow | None) -> None:
-    """A change of the queue tells nobody."""
 
 
 def _handoff_of(event: EventRow) -> UUID:
@@ -280,5 +295,5 @@ def _handoff_of(event: EventRow) -> UUID:
     return event.handoff_id
 
 
-_ESCALATIONS = _Kind(wants=_wants_escalation, make=_escalation, push_of=_push_of, is_presence=True)
-_QUEUE = _Kind(wants=_wants_change, make=_change, push_of=_no_push, is_presence=False)
+_ESCALATIONS = _Kind(wants=_WantsEscalation.of, make=_escalation, push_of=_push_of, is_presence=True)
+_QUEUE = _Kind(wants=_WantsChange.of, make=_change, push_of=None, is_presence=False)

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 class SocketOutlet(Outlet):
     """Writes what was executed for many as a message of this operation."""
 
-    __slots__ = ("_handler", "_operation", "_start", "_wire")
+    __slots__ = ("_handler", "_start", "_wire")
 
     def __init__(self, handler: "SocketHandler", operation: Operation[Context, None]) -> None:
         super().__init__()
         self._handler = handler
-        self._operation = operation
         self._start = b'{"id":%b,"type":"next","payload":' % orjson.dumps(operation.id)
         self._wire = handler.websocket.wire
 
@@ -33,8 +32,8 @@ class SocketOutlet(Outlet):
 
     def write(self, payload: bytes, push: Push | None) -> bool:
         """Write an event as a `next` message, and with it the ping that asks for its receipt."""
-        operation, wire = self._operation, self._wire
-        if wire is None or not wire.is_ready or self._handler.operations.get(operation.id) is not operation:
+        wire = self._wire
+        if wire is None or not wire.is_ready:
             return False
         frames = text_frame(self._start, payload, b"}")
         if push is not None:

@@ -110,7 +110,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether `write` may be called: neither side is closing, and the client keeps up.
+        """Whether something may be written: neither side is closing, and the client keeps up.
 
         It does not while it has yet to take more than the transport's high water mark (64 KB) of what was
         written before.
@@ -118,7 +118,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return self._gate.is_open and not self.close_sent and not self.transport.is_closing()
 
     def write(self, frames: bytes) -> None:
-        """Write whole frames, without waiting."""
+        """Write whole frames, without waiting, while `is_ready`."""
         self.transport.write(frames)
 
 
@@ -130,8 +130,7 @@ def wire_of(scope: Scope) -> SocketProtocol | None:
 
 def text_frame(*parts: bytes) -> bytes:
     """Return a text message as a server sends it: in one frame, not masked (RFC 6455 section 5.2)."""
-    message = b"".join(parts)
-    return _header(len(message)) + message
+    return b"".join((_header(sum(map(len, parts))), *parts))
 
 
 @lru_cache(64)  # of what is sent to many, the lengths are few
