@@ -4,8 +4,8 @@ Each subscription begins by itself: its own task authorises its viewer, reads it
 Once it has nothing to catch up with, that task sleeps, and the subscription follows with the others of its
 audience (account, operation, variables on which the answer depends). One listener hears the events for all
 of them and asks once for all who want the same whether they want one; one task executes, encodes, and writes
-the same bytes to each. What is each one's own stays so: the filter, the receipt, the rights, and, once it goes
-on alone, the queue whose length bounds how far it may lag.
+the same bytes to each. What is each one's own stays so: the filter, the receipt, the rights, and, once it is
+alone, the queue whose length bounds how far it may lag.
 
 Whoever cannot go on like that goes on alone, by waking its task, until it has caught up: whose client has yet
 to take what was written before, who is to see an error or what depends on the viewer, whose rights may have
