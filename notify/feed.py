@@ -115,7 +115,7 @@ class Subscriber:
 
     @property
     def is_asleep(self) -> bool:
-        """Whether somebody waits in `until_woken` whom nobody has woken, or cancelled, yet."""
+        """Whether somebody waits for `until_woken` whom nobody has woken, or cancelled, yet."""
         return self._waiter is not None and not self._waiter.done()
 
     @property
@@ -136,15 +136,12 @@ class Subscriber:
         lost, self._lost = self._lost, 0
         return Heard(self._queue.pop(0), lost)
 
-    async def until_woken(self) -> None:
-        """Wait until somebody calls `wake` or `stop`."""
-        if self._stopped:
-            return
+    def until_woken(self) -> asyncio.Future[None]:
+        """Return what is done once somebody calls `wake` or `stop`. One waits at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        if self._stopped:
+            self._waiter.set_result(None)
+        return self._waiter
 
     async def next(self, *, within: float) -> Heard | None:
         """Return the next event, or None after `within` seconds without one, or at a doubt.

@@ -1,11 +1,16 @@
 """The executable schema, and the schema as text."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import cache, partial
+from typing import Any, cast
 
 from graphql import GraphQLError
+from strawberry.extensions.context import OperationContextManager
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StreamResult
 from strawberry.types import ExecutionContext
 
 import schema.enums  # noqa: F401 (describes the enums before the types use them)
@@ -19,9 +24,34 @@ from schema.scalars import Duration
 from schema.streams import SharingExecutor
 from schema.subscriptions import Subscription
 
+_NOTHING = nullcontext()
+
+
+class _StreamRunner(SchemaExtensionsRunner):
+    """The extensions' hooks of a stream, without those around the whole of it.
+
+    Of a stream `PublicErrors` looks at each result by itself, and nobody else has such a hook. Strawberry
+    holds 3 KB for them as long as a subscription lasts.
+    """
+
+    def operation(self) -> OperationContextManager:
+        """Do nothing before or after."""
+        return cast("OperationContextManager", _NOTHING)
+
 
 class _Schema(PlannedSchema):
     """Strawberry's schema, without its log line and traceback for each mistake of a client."""
+
+    def _stream(
+        self,
+        execution_context: ExecutionContext,
+        extensions_runner: SchemaExtensionsRunner,
+        *args: Any,  # noqa: ANN401 (Strawberry's own)
+        **kwargs: Any,  # noqa: ANN401
+    ) -> StreamResult:
+        """Run an operation whose results are sent one by one."""
+        slim = _StreamRunner(execution_context, extensions_runner.extensions)
+        return super()._stream(execution_context, slim, *args, **kwargs)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None

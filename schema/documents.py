@@ -63,18 +63,14 @@ class Documents(SchemaExtension):
         super().__init__()
         self._allowed = allowed
 
-    def on_operation(self) -> Iterator[None]:
-        """Set the parser's limits, for Strawberry's own parsing."""
-        limits = {"max_lexical_tokens": LIMITS.tokens, "max_source_length": LIMITS.characters}
-        self.execution_context.parse_options = cast("ParseOptions", limits)
-        yield
-
     def on_parse(self) -> Iterator[None]:
         """Parse, or find what was parsed.
 
-        What cannot be parsed is left to Strawberry, which parses it again: raised from here, the error
-        would reach the client past `PublicErrors`, without a code (0.341.2).
+        What cannot be parsed is left to Strawberry, which parses it again within the same limits: raised
+        from here, the error would reach the client past `PublicErrors`, without a code (0.341.2).
         """
+        limits = {"max_lexical_tokens": LIMITS.tokens, "max_source_length": LIMITS.characters}
+        self.execution_context.parse_options = cast("ParseOptions", limits)
         with suppress(GraphQLError, RecursionError):
             self.execution_context.graphql_document = _parse(self.execution_context.query or "")
         yield

@@ -15,7 +15,7 @@ changed. So there is one way to refuse, and one way to be slow.
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,11 @@ class Fanout:
     would hold, so whoever is let go takes along what it has not been told.
     """
 
-    def __init__(self, streams: Streams, executor: SharingExecutor, make: Callable[[Heard], Any]) -> None:
+    def __init__(
+        self, streams: Streams, audience: object, executor: SharingExecutor, make: Callable[[Heard], Any]
+    ) -> None:
         self._streams = streams
+        self._audience = audience
         self._executor = executor
         self._make = make
         self._services = executor.context_value.services
@@ -90,10 +93,8 @@ class Fanout:
             await follower.subscriber.until_woken()
         finally:
             self._part(follower)
-            if not self._followers and self._task is not None:
-                self._services.feed.leave(self._account_id, self)
-                self._task.cancel()
-                self._task = None
+            if not self._followers:
+                self._end()
 
     @property
     def is_followed(self) -> bool:
@@ -128,6 +129,15 @@ class Fanout:
         follower.told = self._latest
         self._followers[follower] = None
         self._by_wish.setdefault(follower.subscriber.wanted, {})[follower] = None
+
+    def _end(self) -> None:
+        """End with the last follower; whoever comes next begins another."""
+        if self._task is not None:
+            self._services.feed.leave(self._account_id, self)
+            self._task.cancel()
+            self._task = None
+        if self._streams.fanouts.get(self._audience) is self:
+            del self._streams.fanouts[self._audience]
 
     def _part(self, follower: Follower) -> None:
         """Let a subscription listen for itself again, from the first event on that it has not been told."""
@@ -242,9 +252,9 @@ class Fanout:
                 self._let_go(follower)
 
 
-async def follow_with_others(
+def follow_with_others(
     streams: Streams, executor: SharingExecutor, make: Callable[[Heard], Any], follower: Follower
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Follow with all who are shown the same, until the subscription has to go on alone.
 
     Args:
@@ -256,9 +266,5 @@ async def follow_with_others(
     audience = executor.audience(streams)
     fanout = streams.fanouts.get(audience)
     if fanout is None:
-        fanout = streams.fanouts[audience] = Fanout(streams, executor.for_account(), make)
-    try:
-        await fanout.follow(follower)
-    finally:
-        if not fanout.is_followed and streams.fanouts.get(audience) is fanout:
-            del streams.fanouts[audience]
+        fanout = streams.fanouts[audience] = Fanout(streams, audience, executor.for_account(), make)
+    return fanout.follow(follower)

@@ -24,6 +24,7 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
 )
+from graphql.pyutils import RefMap
 
 from resolvers.identity import Caller
 from schema.context import Context, Services
@@ -37,6 +38,17 @@ if TYPE_CHECKING:
 _SECONDS = 2.0
 _MOST_RESULTS = 256
 _MOST_OPERATIONS = 512
+#: What graphql-core collects in an executor, and how that begins.
+_COLLECTED: dict[str, Callable[[], object]] = {
+    "_deferred_execution_plans": RefMap,
+    "_initial_execution_plans": RefMap,
+    "_relevant_sub_fields": dict,
+    "_stream_usages": RefMap,
+    "groups": list,
+    "pending_incremental_futures": set,
+    "streams": list,
+    "tasks": list,
+}
 
 
 class ViewerNeeded(Exception):  # noqa: N818 (no error: it says how to execute)
@@ -129,12 +141,27 @@ class Streams:
 class SharingExecutor(CompletingExecutor):
     """Executes the events of subscriptions once, where the process has `Streams`; all else as ever."""
 
+    #: Python's objects share the names of up to 30 attributes. With more, each has a dict of its own, of 1.5 KB.
+    __slots__ = ("_completions", "_found", *_COLLECTED)
+
     def cancellable_iterable(self, iterable: AsyncIterable[Any]) -> AsyncIterable[Any]:
-        """Leave word with the outlet of who executes; graphql-core asks this once, before the first event."""
+        """Leave word with the outlet of who executes; graphql-core asks this once, before the first event.
+
+        What it collects of an execution goes: each event's own executor has its own.
+        """
         outlet = current_outlet()
         if outlet is not None:
             outlet.executor = self
+        for name in _COLLECTED:
+            delattr(self, name)
         return super().cancellable_iterable(iterable)
+
+    def build_per_event_executor(self, payload: Any) -> Any:  # noqa: ANN401
+        """Return an executor for one event."""
+        executor = super().build_per_event_executor(payload)
+        for name, make in _COLLECTED.items():
+            setattr(executor, name, make())
+        return executor
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: ANN401 (graphql-core's own)
         """Execute, or wait for whoever executes the same."""

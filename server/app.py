@@ -1,6 +1,6 @@
 """The ASGI application: its routes, and the life of the process behind them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -42,12 +42,11 @@ class App(Starlette):
         super().__init__(**kwargs)
         self._endpoint = endpoint
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Answer a request, or serve a socket."""
         if scope["type"] == "websocket" and scope["path"] == _GRAPHQL:
-            await self._endpoint(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return self._endpoint(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def make_app(node: Node) -> Starlette:

@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
                 app,
                 host=node.settings.host,
                 port=node.settings.port,
+                interface="asgi3",  # uvicorn knows it by a coroutine function, which `App` is none
                 http="httptools",
                 log_config=None,
                 access_log=False,

@@ -85,6 +85,20 @@ class Gate:
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One connection."""
 
+    #: Python's objects share the names of up to 30 attributes. With more, each has a dict of its own, of 1.5 KB.
+    __slots__ = (
+        "_gate",
+        "close_sent",
+        "conn",
+        "curr_msg_data_type",
+        "frames",
+        "handshake_complete",
+        "queue",
+        "read_paused",
+        "transport",
+        "writable",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (uvicorn's own arguments)
         super().__init__(*args, **kwargs)
         self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
@@ -95,8 +109,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Send a message; once the socket is accepted, forget what was said to open it."""
         await super().send(message)
         if message["type"] == "websocket.accept":
-            self.request.headers.clear()
-            self.response.headers.clear()
+            del self.request, self.response
             cast("list[object]", self.scope["headers"]).clear()
 
     async def run_asgi(self) -> None:
