@@ -141,7 +141,7 @@ class Streams:
 class SharingExecutor(CompletingExecutor):
     """Executes the events of subscriptions once, where the process has `Streams`; all else as ever."""
 
-    #: Python's objects share the names of up to 30 attributes. With more, each has a dict of its own, of 1.5 KB.
+    #: Python's objects share the names of up to 30 attributes. With more, each has its own dict of 1.5 KB.
     __slots__ = ("_completions", "_found", *_COLLECTED)
 
     def cancellable_iterable(self, iterable: AsyncIterable[Any]) -> AsyncIterable[Any]:

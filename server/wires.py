@@ -85,7 +85,7 @@ class Gate:
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One connection."""
 
-    #: Python's objects share the names of up to 30 attributes. With more, each has a dict of its own, of 1.5 KB.
+    #: Python's objects share the names of up to 30 attributes. With more, each has its own dict of 1.5 KB.
     __slots__ = (
         "_gate",
         "close_sent",
@@ -109,6 +109,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Send a message; once the socket is accepted, forget what was said to open it."""
         await super().send(message)
         if message["type"] == "websocket.accept":
+            self.request.headers.clear()
+            self.response.headers.clear()
             del self.request, self.response
             cast("list[object]", self.scope["headers"]).clear()
 
