@@ -1,10 +1,10 @@
-"""A page of the queue in one statement: the columns that are asked for, and no others.
+"""A page of the queue, or one handoff, in one statement: the columns that are asked for, and no others.
 
 A column is named by its path: ("intent",) is the handoff's, ("session", "owner", "name") the name of its
 session's owner. What a path goes through is joined by its foreign key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -65,6 +65,24 @@ async def read(
     after = {_after(index): value for index, value in enumerate(page.after or ())}
     statement = _statement(paths, tuple(given), order, page.limit, is_first=page.after is None)
     return await database.glance(account_id, statement, {"account_id": account_id, **given, **after})
+
+
+async def read_one(
+    database: Database, account_id: UUID, paths: tuple[Path, ...], handoff_id: UUID
+) -> Sequence[Any] | None:
+    """Return the values of the paths for one handoff, in the queue or not; None: the account has no such."""
+    rows = await database.glance(
+        account_id, _statement_of_one(paths), {"account_id": account_id, "id": handoff_id}
+    )
+    return rows[0] if rows else None
+
+
+@lru_cache(_REMEMBERED)
+def _statement_of_one(paths: tuple[Path, ...]) -> Select[Any]:
+    joins = _Joins()
+    columns = [_plain(joins.column(path)) for path in paths]
+    conditions = handoffs.c.account_id == bindparam("account_id"), handoffs.c.id == bindparam("id")
+    return select(*columns).select_from(joins.source).where(*conditions)
 
 
 @lru_cache(_REMEMBERED)

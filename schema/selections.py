@@ -1,4 +1,4 @@
-"""Pages of the queue that are completed straight from the rows of one statement.
+"""Pages of the queue, and single handoffs, that are completed straight from the rows of one statement.
 
 graphql-core completes a page of a hundred handoffs by some ten thousand calls, each of which looks at one
 value of one type. Where a selection holds nothing but columns, what it makes of a row is known beforehand:
@@ -127,13 +127,20 @@ class Selection:
         return write_cursor([row[place] for place in self._key], self._order)
 
 
+@dataclass(frozen=True, slots=True)
+class SelectionOfOne:
+    """A selection of one handoff that holds columns only."""
+
+    paths: tuple[Path, ...]  #: the columns that it needs
+    complete: Callable[[Sequence[Any]], dict[str, Any]]  #: makes what the field answers of their values
+
+
 @dataclass(slots=True)
 class Selections:
     """The selections that were looked at before."""
 
-    _known: OrderedDict[object, tuple[Sequence[FieldNode], Selection | None]] = field(
-        default_factory=OrderedDict
-    )
+    #: With the nodes of each, held so that their ids are nobody else's.
+    _known: OrderedDict[object, tuple[Sequence[FieldNode], Any]] = field(default_factory=OrderedDict)
 
     def find(
         self,
@@ -143,9 +150,26 @@ class Selections:
         order: QueueOrder,
     ) -> Selection | None:
         """Return the selection of a page of the queue; None where it holds more than columns."""
-        key = (*map(id, nodes), order)
+        found: Selection | None = self._remembered(
+            (*map(id, nodes), order), nodes, lambda: _Writer(schema, fragments, order).selection(nodes)
+        )
+        return found
+
+    def find_one(
+        self,
+        schema: GraphQLSchema,
+        nodes: Sequence[FieldNode],
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> SelectionOfOne | None:
+        """Return the selection of one handoff; None where it holds more than columns."""
+        found: SelectionOfOne | None = self._remembered(
+            (*map(id, nodes), None), nodes, lambda: _Writer(schema, fragments).selection_of_one(nodes)
+        )
+        return found
+
+    def _remembered(self, key: object, nodes: Sequence[FieldNode], write: Callable[[], Any]) -> Any:  # noqa: ANN401
         if key not in self._known:
-            self._known[key] = nodes, _Writer(schema, fragments, order).selection(nodes)
+            self._known[key] = nodes, write()
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[key][1]
@@ -159,7 +183,10 @@ class _Writer:
     """Writes the function of one selection."""
 
     def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], order: QueueOrder
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        order: QueueOrder = QueueOrder.NEWEST_FIRST,
     ) -> None:
         self._schema = schema
         self._fragments = fragments
@@ -180,6 +207,17 @@ class _Writer:
         names: dict[str, Any] = {"PRIORITIES": _PRIORITIES}
         exec(source, names)  # noqa: S102 (made of the names of the schema and of aliases, which are names too)
         return Selection(tuple(self._places), self._is_counted, nodes, names["write"], key, self._order.value)
+
+    def selection_of_one(self, nodes: Sequence[FieldNode]) -> SelectionOfOne | None:
+        """Write the function of the fields that ask for one handoff."""
+        try:
+            self._place(("id",))
+            body = self._node(nodes)
+        except _NotPlainError:
+            return None
+        names: dict[str, Any] = {"PRIORITIES": _PRIORITIES}
+        exec(f"def write(row):\n    return {body}", names)  # noqa: S102 (as above)
+        return SelectionOfOne(tuple(self._places), names["write"])
 
     def _sort_key(self) -> tuple[int, ...]:
         columns = ["created_at", "id"]

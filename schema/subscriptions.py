@@ -7,47 +7,28 @@ follows: nothing is missed and nothing comes twice. Its viewer is asked for agai
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Generic, Self, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import strawberry
 
 from db import events
 from db.deliveries import Push
-from db.enums import EventKind, HandoffIntent, Role
 from db.events import EventRow
 from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber, Wanted
-from notify.policy import is_in
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
 from schema.context import Info
-from schema.enums import QueueChangeKind
 from schema.fanout import Follower, PushOf, follow_with_others
 from schema.ids import read_optional_id
 from schema.outlets import ask_receipt, current_outlet
 from schema.permissions import signed_in
-from schema.types.handoffs import Handoff, load_handoff
+from schema.types.pushed_events import EscalationCreated, QueueChange
+from schema.wishes import QUEUE_CHANGES, Changes, Escalations
 
 T = TypeVar("T")
 _PAGE = 200
-_TELLS_OF_ESCALATION = {
-    EventKind.HANDOFF_CREATED,
-    EventKind.HANDOFF_RELEASED,
-    EventKind.ESCALATION_REMINDED,
-}
-_QUEUE_CHANGES = {
-    EventKind.HANDOFF_CREATED: QueueChangeKind.ADDED,
-    EventKind.HANDOFF_ASSESSED: QueueChangeKind.ASSESSED,
-    EventKind.HANDOFF_CLAIMED: QueueChangeKind.CLAIMED,
-    EventKind.HANDOFF_RELEASED: QueueChangeKind.RELEASED,
-    EventKind.HANDOFF_CLOSED: QueueChangeKind.CLOSED,
-    EventKind.SESSION_UPDATED: QueueChangeKind.UPDATED,
-    EventKind.MESSAGES_APPENDED: QueueChangeKind.UPDATED,
-    EventKind.BRANCH_ADDED: QueueChangeKind.UPDATED,
-    EventKind.BRANCH_UPDATED: QueueChangeKind.UPDATED,
-}
-
 TeamId = Annotated[
     strawberry.ID | None, strawberry.argument(description="Only sessions of this team; null for the account.")
 ]
@@ -57,42 +38,6 @@ After = Annotated[
         description="The cursor of the last event that the client saw: resume without loss. Null: from now."
     ),
 ]
-
-
-@strawberry.type(
-    description="A session was escalated, or came back to the queue, or nobody has claimed it (a reminder)."
-)
-class EscalationCreated:
-    """An event of `escalationCreated`."""
-
-    cursor: str = strawberry.field(description="Pass it as `after` when reconnecting.")
-    missed_before: int = strawberry.field(
-        description="Events lost just before this one, the client being too slow. Not 0: refetch the queue."
-    )
-    round: int = strawberry.field(description="0 for the escalation itself; releases and reminders count up.")
-    handoff_id: strawberry.Private[UUID]
-
-    @strawberry.field(description="The handoff as it is now.")
-    async def handoff(self, info: Info) -> Handoff:
-        """Load the handoff."""
-        return await load_handoff(info, self.handoff_id)
-
-
-@strawberry.type(description="The queue changed.")
-class QueueChange:
-    """An event of `queueChanged`."""
-
-    cursor: str = strawberry.field(description="Pass it as `after` when reconnecting.")
-    missed_before: int = strawberry.field(
-        description="Events lost just before this one, the client being too slow. Not 0: refetch the queue."
-    )
-    kind: QueueChangeKind = strawberry.field(description="What changed.")
-    handoff_id: strawberry.Private[UUID]
-
-    @strawberry.field(description="The handoff as it is now.")
-    async def handoff(self, info: Info) -> Handoff:
-        """Load the handoff."""
-        return await load_handoff(info, self.handoff_id)
 
 
 @strawberry.type(
@@ -126,41 +71,6 @@ class Subscription:
         return _follow(info, _QUEUE, team_id, after)
 
 
-@dataclass(frozen=True, slots=True)
-class _WantsEscalation:
-    """Wants escalations that the viewer is told of, which a mere viewer watches."""
-
-    viewer_id: UUID
-    role: Role
-    is_responder: bool
-    team: UUID | None
-
-    @classmethod
-    def of(cls, viewer: UserRow, team: UUID | None) -> Self:
-        return cls(viewer.id, viewer.role, viewer.is_responder, team)
-
-    def __call__(self, event: EventRow) -> bool:
-        if event.intent != HandoffIntent.ESCALATE or event.kind not in _TELLS_OF_ESCALATION:
-            return False
-        tells_viewer = event.except_id != self.viewer_id and is_in(event.audience, self.role)
-        return (tells_viewer or not self.is_responder) and self.team in (None, event.team_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _WantsChange:
-    """Wants changes of the queue, whoever watches it."""
-
-    team: UUID | None
-
-    @classmethod
-    def of(cls, _viewer: UserRow, team: UUID | None) -> Self:
-        return cls(team)
-
-    def __call__(self, event: EventRow) -> bool:
-        changed = event.kind in _QUEUE_CHANGES and event.handoff_id is not None
-        return changed and self.team in (None, event.team_id)
-
-
 def _escalation(heard: Heard) -> EscalationCreated:
     return EscalationCreated(
         cursor=str(heard.event.sequence),
@@ -174,7 +84,7 @@ def _change(heard: Heard) -> QueueChange:
     return QueueChange(
         cursor=str(heard.event.sequence),
         missed_before=heard.missed_before,
-        kind=_QUEUE_CHANGES[heard.event.kind],
+        kind=QUEUE_CHANGES[heard.event.kind],
         handoff_id=_handoff_of(heard.event),
     )
 
@@ -295,5 +205,5 @@ def _handoff_of(event: EventRow) -> UUID:
     return event.handoff_id
 
 
-_ESCALATIONS = _Kind(wants=_WantsEscalation.of, make=_escalation, push_of=_push_of, is_presence=True)
-_QUEUE = _Kind(wants=_WantsChange.of, make=_change, push_of=None, is_presence=False)
+_ESCALATIONS = _Kind(wants=Escalations.of, make=_escalation, push_of=_push_of, is_presence=True)
+_QUEUE = _Kind(wants=Changes.of, make=_change, push_of=None, is_presence=False)

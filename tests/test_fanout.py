@@ -39,6 +39,13 @@ subscription ($after: String) { queueChanged(after: $after) {
   kind handoff { id myNotice { deliveries { recipient { name } } } }
 } }
 """
+COLUMNS = """
+subscription ($after: String) { queueChanged(after: $after) { cursor handoff {
+  __typename id intent priority state notes createdAt claimedAt claimedBy { id name active }
+  handedOffBy { name role } sourceBranch { label }
+  session { id status problemSummary branching stepCount owner { id name } team { name } }
+} } }
+"""
 BULKY = """
 subscription ($after: String) { queueChanged(after: $after) { cursor missedBefore handoff { notes } } }
 """
@@ -46,6 +53,7 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     (QUEUE_CHANGES, {}),
     (ESCALATIONS, {}),
     (EVERYTHING, {}),
+    (COLUMNS, {}),
     (CHOSEN, {"withNotes": True}),
     (CHOSEN, {"withNotes": False}),
     (ALIASED, {}),
@@ -67,8 +75,8 @@ class Both:
 
 @pytest.fixture
 async def alone(database_url: str, cast: Cast, live: Live) -> AsyncIterator[Live]:
-    """A second node, which shares nothing, and hears of the first one's commits."""
-    async with running_server(database_url, cast, shared_streams=False) as alone:
+    """A second node, which takes no short cut, and hears of the first one's commits."""
+    async with running_server(database_url, cast, shared_streams=False, exact_columns=False) as alone:
         live.node.database.on_commit.append(alone.node.wakeups.announce)
         yield alone
 
