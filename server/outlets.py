@@ -32,11 +32,11 @@ class SocketOutlet(Outlet):
 
     def write(self, payload: bytes, push: Push | None) -> bool:
         """Write an event as a `next` message, and with it the ping that asks for its receipt."""
-        wire = self._wire
-        if wire is None or not wire.is_ready:
+        transport = None if self._wire is None else self._wire.ready_transport()
+        if transport is None:
             return False
         frames = text_frame(self._start, payload, b"}")
         if push is not None:
             frames += text_frame(orjson.dumps(self._handler.receipt_ping(push)))
-        wire.write(frames)
+        transport.write(frames)
         return True

@@ -123,18 +123,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         finally:
             del extensions[_EXTENSION]
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether something may be written: neither side is closing, and the client keeps up.
+    def ready_transport(self) -> asyncio.Transport | None:
+        """Return what whole frames may be written to, without waiting; None where nothing may be.
 
-        It does not while it has yet to take more than the transport's high water mark (64 KB) of what was
-        written before.
+        That is where either side is closing, and where the client does not keep up: it has yet to take more
+        than the transport's high water mark (64 KB) of what was written before.
         """
-        return self._gate.is_open and not self.close_sent and not self.transport.is_closing()
-
-    def write(self, frames: bytes) -> None:
-        """Write whole frames, without waiting, while `is_ready`."""
-        self.transport.write(frames)
+        transport = self.transport
+        return (
+            transport if self._gate.is_open and not self.close_sent and not transport.is_closing() else None
+        )
 
 
 def wire_of(scope: Scope) -> SocketProtocol | None:
@@ -143,9 +141,9 @@ def wire_of(scope: Scope) -> SocketProtocol | None:
     return wire if isinstance(wire, SocketProtocol) else None
 
 
-def text_frame(*parts: bytes) -> bytes:
+def text_frame(start: bytes, rest: bytes = b"", end: bytes = b"") -> bytes:
     """Return a text message as a server sends it: in one frame, not masked (RFC 6455 section 5.2)."""
-    return b"".join((_header(sum(map(len, parts))), *parts))
+    return b"".join((_header(len(start) + len(rest) + len(end)), start, rest, end))
 
 
 @lru_cache(64)  # of what is sent to many, the lengths are few
