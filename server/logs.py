@@ -25,6 +25,7 @@ def set_up(level: str) -> None:
     handler.setFormatter(WithFields("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
+    logging.getLogger("uvicorn.error.sockets").setLevel(logging.WARNING)  # of each that is opened
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -5,12 +5,15 @@ message to a thousand clients that costs more than all the rest.
 """
 
 import asyncio
+import logging
 from functools import lru_cache
 from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+log = logging.getLogger("uvicorn.error.sockets")  # a child of uvicorn's, to be silenced alone
 
 #: Where a socket's scope has its wire; a server that knows of none leaves it out.
 _EXTENSION = "handoff.wire"
@@ -101,6 +104,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (uvicorn's own arguments)
         super().__init__(*args, **kwargs)
+        self.logger = log
         self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
         self._gate = Gate()
         self.writable = cast("asyncio.Event", self._gate)
