@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+from db import events
+from db.enums import EventKind
+from db.events import Event
 from db.users import UserRow
+from notify.feed import QUEUE_LENGTH
 from resolvers import admin
 from schema.streams import Streams
 from server.wires import Gate, Inbox, text_frame
@@ -46,6 +51,7 @@ subscription ($after: String) { queueChanged(after: $after) { cursor handoff {
   session { id status problemSummary branching stepCount owner { id name } team { name } }
 } } }
 """
+COUNTED = "subscription ($after: String) { queueChanged(after: $after) { cursor missedBefore kind } }"
 BULKY = """
 subscription ($after: String) { queueChanged(after: $after) { cursor missedBefore handoff { notes } } }
 """
@@ -132,10 +138,56 @@ async def test_who_reads_nothing_goes_on_alone_and_then_misses_nothing_untold(li
             told += 1
 
         frozen.connection.transport.resume_reading()
-        events = [await operation.next_events(told) for operation in followed]
-        assert events == [events[0]] * many
-        assert [event["missedBefore"] for event in events[0]] == [0] * told
+        found = [await operation.next_events(told) for operation in followed]
+        assert found == [found[0]] * many
+        assert [event["missedBefore"] for event in found[0]] == [0] * told
         await until_followed(live, many + 1)
+
+
+async def test_events_that_a_queue_cannot_hold_are_lost_to_each_as_if_it_were_alone(
+    live: Live, alone: Live
+) -> None:
+    cast = live.cast
+    async with AsyncExitStack() as stack:
+        followed = await subscribe_to_all(stack, live, alone, cast.vera, [(COUNTED, {})])
+        await until_followed(live, 1)
+        handoff_id = await live.escalate_new()
+        assert await seen(followed, alone=False) == await seen(followed, alone=True)
+
+        async with live.node.database.transaction(cast.account_id) as tx:
+            for _ in range(QUEUE_LENGTH + 4):
+                event = Event(kind=EventKind.SESSION_UPDATED, at=datetime.now(UTC), summary="changed it")
+                await events.append(tx, replace(event, handoff_id=UUID(handoff_id)))
+
+        (both,) = followed
+        shared = await both.shared.next_events(QUEUE_LENGTH)
+        assert shared == await both.alone.next_events(QUEUE_LENGTH)
+        assert [event["missedBefore"] for event in shared] == [4] + [0] * (QUEUE_LENGTH - 1)
+        await until_followed(live, 1)
+
+
+async def test_who_begins_to_follow_amid_a_stream_of_events_gets_each_once(live: Live) -> None:
+    after = await live.cursor()
+
+    async def write() -> None:
+        for _ in range(12):
+            await live.escalate_new()
+
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(live.dashboard(live.cast.vera)) for _ in range(6)]
+        writing = asyncio.create_task(write())
+        operations, found = [], []
+        for socket in sockets:
+            operations.append(await socket.subscribe(COUNTED, after=after))
+            found.append(await operations[-1].next_events(1))
+        await writing
+
+        for first, operation in zip(found, operations, strict=True):
+            first.extend(await operation.next_events(11))
+        assert found == [found[0]] * len(sockets)
+        cursors = [int(event["cursor"]) for event in found[0]]
+        assert cursors == sorted(set(cursors))
+        await until_followed(live, len(sockets))
 
 
 async def test_nothing_is_written_to_who_was_deactivated_however_seldom_viewers_are_looked_at(
