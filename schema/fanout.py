@@ -16,18 +16,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from db import system
-from db.deliveries import Push
 from db.events import EventRow
-from db.users import UserRow
-from notify.feed import QUEUE_LENGTH, Heard, Subscriber, Wanted
-from resolvers.identity import Caller
-from schema.outlets import Outlet
+from notify.feed import QUEUE_LENGTH, Heard, Wanted
+from schema.followers import Follower
 from schema.streams import SharingExecutor, Streams
 
 log = logging.getLogger(__name__)
@@ -37,28 +33,6 @@ _AT_ONCE = 500
 #: After so long a follower's own task looks whether its token is still good. That an identity provider has
 #: withdrawn a key is noticed by that; a token's end, and what is stored of its user, are noticed before.
 _ALONE_AFTER_SECONDS = 60.0
-
-PushOf = Callable[[EventRow, UserRow], Push | None]
-
-
-@dataclass(slots=True, eq=False)
-class Follower:
-    """A subscription that follows with others."""
-
-    subscriber: Subscriber
-    outlet: Outlet
-    caller: Caller  #: as they were when it began to
-    push_of: PushOf | None  #: what to ask a receipt of; None: never anything
-    until: float = 0.0  #: when it is to look by itself, on the loop's clock
-    told: int = 0  #: the number of the last event that it has been told, or knows by itself
-
-    def tell(self, event: EventRow, payload: bytes) -> bool:
-        """Write an event, and tell whether it was written."""
-        push = None if self.push_of is None else self.push_of(event, self.caller.user)
-        is_told = self.outlet.write(payload, push)
-        if is_told:
-            self.told = event.sequence
-        return is_told
 
 
 class Fanout:

@@ -20,7 +20,8 @@ from notify.feed import FeedStopped, Heard, Subscriber, Wanted
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
 from schema.context import Info
-from schema.fanout import Follower, PushOf, follow_with_others
+from schema.fanout import follow_with_others
+from schema.followers import Follower, PushOf
 from schema.ids import read_optional_id
 from schema.outlets import ask_receipt, current_outlet
 from schema.permissions import signed_in
