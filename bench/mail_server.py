@@ -57,7 +57,7 @@ class MailConnection(asyncio.Protocol):
     def _answer(self, command: bytes) -> None:
         match command:
             case b"EHLO":
-                self._say(b"250-bench\r\n250 SIZE 50000000")
+                self._say(b"250-bench\r\n250-PIPELINING\r\n250 SIZE 50000000")
             case b"DATA":
                 self._in_mail = True
                 self._say(b"354 go on")

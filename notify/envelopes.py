@@ -1,11 +1,14 @@
 """A finished mail: its bytes, and the two addresses that the mail server is told."""
 
+import re
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 
 from notify.send_faults import PermanentFault
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 SEVEN_BIT = SMTP.clone(cte_type="7bit")  #: so that 8BITMIME is never needed
 
@@ -18,6 +21,22 @@ class Envelope:
     recipient: str
     content: bytes
     encoding: str = "ascii"  #: of the addresses
+
+
+def on_the_wire(content: bytes) -> bytes:
+    """Return a mail as it follows DATA: whole lines, their first dots doubled, a lone dot at the end.
+
+    No line ends but with CRLF: what a server takes for an end of a line must not be the sender's choice.
+
+    Source: RFC 5321 sections 4.1.1.4 and 4.5.2.
+    """
+    ends = content.count(b"\r\n")
+    if not ends == content.count(b"\n") == content.count(b"\r"):
+        content = _LINE_END.sub(b"\r\n", content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    first = b"." if content.startswith(b".") else b""
+    return b"".join((first, content.replace(b"\r\n.", b"\r\n.."), b".\r\n"))
 
 
 def sealed(message: EmailMessage) -> Envelope:

@@ -34,7 +34,8 @@ class Phase(StrEnum):
     CONNECT = "connecting"  #: greeting, EHLO, STARTTLS and login
     SENDER = "naming the sender"
     RECIPIENT = "naming the recipient"
-    DATA = "handing over the mail"
+    DATA = "announcing the mail"
+    CONTENT = "handing over the mail"  #: from its first byte on: the server may have all of it
 
 
 class SendFault(Exception):  # noqa: N818  # a fault is what a delivery records
@@ -88,7 +89,7 @@ def fault_of(error: Exception, phase: Phase) -> SendFault:
             text = f"{text} (while {phase})"
     if phase is Phase.WRITE or (phase is Phase.RECIPIENT and isinstance(error, ValueError)):
         return PermanentFault(None, text)
-    return TemporaryFault(None, text, in_doubt=phase is Phase.DATA)
+    return TemporaryFault(None, text, in_doubt=phase is Phase.CONTENT)
 
 
 def _is_for_good(code: int, text: str, phase: Phase) -> bool:

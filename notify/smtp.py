@@ -5,7 +5,7 @@ Nothing here logs: a reply may hold addresses.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,10 +14,12 @@ from typing import cast
 
 import aiosmtplib
 
+from notify.conversation import Conversation, taken_over
 from notify.dkim import Sign
-from notify.envelopes import Envelope, sealed
+from notify.envelopes import Envelope, on_the_wire, sealed
 from notify.mail_server import MailServer
 from notify.send_faults import PermanentFault, Phase, SendFault, TemporaryFault, fault_of, reply_text
+from notify.smtp_commands import DATA, NO_MAIL, QUIT, RSET, Command, recipient_named, sender_named
 
 __all__ = ["MailServer", "Mailer", "PermanentFault", "Reply", "SendFault", "TemporaryFault"]
 
@@ -55,7 +57,9 @@ class Mailer:
             cert_bundle=None if server.ca_file is None else str(server.ca_file),
             timeout=None,  # one deadline for the whole mail stands in `send`
         )
+        self._talk: Conversation | None = None  #: the open connection, ready for mails
         self._phase = Phase.CONNECT
+        self._refusal: aiosmtplib.SMTPResponseException | None = None  #: in this mail's transaction
         self._mails = 0  #: begun on this connection
         self._used_at = 0.0
         self._needs_reset = False  #: a mail was begun and not accepted
@@ -73,7 +77,7 @@ class Mailer:
     @property
     def is_idle(self) -> bool:
         """Whether a connection is open that served no mail for so long that it is not used again."""
-        return self._client.is_connected and self._clock() - self._used_at >= IDLE_SECONDS
+        return self._is_open and self._clock() - self._used_at >= IDLE_SECONDS
 
     async def send(self, mail: EmailMessage | Envelope) -> Reply:
         """Hand in a mail with one recipient; it is signed here.
@@ -92,7 +96,7 @@ class Mailer:
             self._drop()
             raise
         except Exception as error:
-            fault = fault_of(error, self._phase)
+            fault = fault_of(self._refusal or error, self._phase)
             self._keep_or_drop(fault)
             raise fault from error
         finally:
@@ -102,22 +106,28 @@ class Mailer:
         """Say goodbye, if the server still listens; a later `send` connects anew."""
         transport = self._client.transport
         try:
-            with suppress(aiosmtplib.SMTPException, OSError):
-                async with asyncio.timeout(QUIT_SECONDS):
-                    await self._client.quit()
+            if self._talk is not None:
+                with suppress(aiosmtplib.SMTPException, OSError):
+                    async with asyncio.timeout(QUIT_SECONDS):
+                        self._talk.say(QUIT)
+                        await self._talk.hear()
+                        self._client.close()  # a server with TLS waits for this
         finally:
-            _abort(transport)
-            self._client.close()
+            self._drop(transport)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._talk is not None and self._talk.is_open
 
     async def _deliver(self, envelope: Envelope) -> Reply:
-        is_reused = self._client.is_connected
+        is_reused = self._is_open
         if is_reused and self._is_worn():
             await self.close()
             is_reused = False
         try:
             return await self._transact(envelope)
         except (aiosmtplib.SMTPResponseException, ConnectionError) as error:
-            if not is_reused or self._phase is Phase.DATA or not _is_hang_up(error):
+            if not is_reused or self._phase is Phase.CONTENT or not _is_hang_up(error):
                 raise
         self._drop()
         return await self._transact(envelope)
@@ -126,29 +136,32 @@ class Mailer:
         return self._mails >= MAILS_PER_CONNECTION or self.is_idle
 
     async def _transact(self, envelope: Envelope) -> Reply:
-        self._phase = Phase.CONNECT
-        await self._make_ready()
-        options = self._options(envelope)
-        self._phase = Phase.SENDER
+        self._phase, self._refusal = Phase.CONNECT, None
+        talk = await self._make_ready()
+        commands = self._commands(envelope)
         self._needs_reset = True
-        await self._client.mail(envelope.sender, options=options, encoding=envelope.encoding)
-        self._phase = Phase.RECIPIENT
-        await self._client.rcpt(envelope.recipient, encoding=envelope.encoding)
-        self._phase = Phase.DATA
-        code, text = await self._client.data(envelope.content)
+        # DATA ends a group: what follows it depends on its answer (RFC 2920 section 3.1).
+        at_once = len(commands) if self._client.supports_extension("pipelining") else 1
+        for first in range(0, len(commands), at_once):
+            await self._agree(talk, commands[first : first + at_once])
+        self._phase = Phase.CONTENT
+        talk.say(on_the_wire(envelope.content))
+        answer = await talk.hear()
+        if answer.code != aiosmtplib.SMTPStatus.completed:
+            raise aiosmtplib.SMTPResponseException(answer.code, answer.message)
         self._needs_reset = False
-        return Reply(code, reply_text(text))
+        return Reply(answer.code, reply_text(answer.message))
 
-    async def _make_ready(self) -> None:
-        if not self._client.is_connected:
-            await self._connect()
-        if self._client.is_ehlo_or_helo_needed:
-            await self._client.ehlo()
-        if self._needs_reset:
-            await self._client.rset()
+    async def _make_ready(self) -> Conversation:
+        if self._talk is None or not self._talk.is_open:
+            self._drop()
+            self._talk = await self._connect()
+            self._mails = 0
+            self._needs_reset = False
         self._mails += 1
+        return self._talk
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> Conversation:
         """Connect, encrypt, log in; what is not ready for mails is not left open."""
         try:
             await self._client.connect()
@@ -156,38 +169,64 @@ class Mailer:
                 await self._client.starttls()
             if self._server.username is not None:
                 await self._client.login(self._server.username, self._server.password or "")
+            if self._client.is_ehlo_or_helo_needed:
+                await self._client.ehlo()
+            return taken_over(self._client.transport)
         except BaseException:
             self._drop()
             raise
-        self._mails = 0
-        self._needs_reset = False
 
-    def _options(self, envelope: Envelope) -> list[str]:
-        """Say what the server must know before it takes the mail (RFC 1870, RFC 6531)."""
-        options = [f"SIZE={len(envelope.content)}"] if self._client.supports_extension("size") else []
-        if envelope.encoding == "ascii":
-            return options
-        if not self._client.supports_extension("smtputf8"):
-            raise PermanentFault(
-                None, "The mail server takes no address with letters beyond ASCII (SMTPUTF8)."
-            )
-        return [*options, "BODY=8BITMIME", "SMTPUTF8"]
+    def _commands(self, envelope: Envelope) -> list[Command]:
+        """Return what is said before the mail; `_phase` is that of what cannot be said."""
+        self._phase = Phase.SENDER
+        sender = sender_named(envelope, self._client.esmtp_extensions.keys())
+        self._phase = Phase.RECIPIENT
+        commands = [sender, recipient_named(envelope), DATA]
+        return [RSET, *commands] if self._needs_reset else commands
+
+    async def _agree(self, talk: Conversation, group: Sequence[Command]) -> None:
+        """Say commands at once, and hear every answer.
+
+        Raises:
+            SMTPResponseException: one of them was refused, the first of which this is.
+        """
+        self._phase = group[0].phase
+        talk.say(*(command.line for command in group))
+        for place, command in enumerate(group):
+            self._phase = command.phase
+            answer = await talk.hear()
+            if answer.code not in command.go_on:
+                self._refusal = aiosmtplib.SMTPResponseException(answer.code, answer.message)
+                if answer.code != aiosmtplib.SMTPStatus.domain_unavailable:
+                    with suppress(aiosmtplib.SMTPException):
+                        await self._hear_out(talk, group[place + 1 :])
+                raise self._refusal
+
+    async def _hear_out(self, talk: Conversation, rest: Sequence[Command]) -> None:
+        """Hear the other answers after a refusal; a mail that the server awaits nevertheless is not sent."""
+        taken = {command.phase for command in rest if (await talk.hear()).code in command.go_on}
+        if Phase.DATA not in taken:
+            return
+        if Phase.RECIPIENT in taken:  # a lone dot would send them an empty mail
+            self._drop()
+            return
+        talk.say(NO_MAIL)
+        await talk.hear()
 
     def _keep_or_drop(self, fault: SendFault) -> None:
         """After a plain refusal the connection can serve the next mail; else nobody knows its state."""
+        is_owed = self._talk is not None and self._talk.unanswered > 0
         is_out_of_step = self._phase is Phase.CONNECT or fault.code in {None, 421}
-        if isinstance(fault, TemporaryFault) and is_out_of_step:
+        if is_owed or (isinstance(fault, TemporaryFault) and is_out_of_step):
             self._drop()
 
-    def _drop(self) -> None:
-        _abort(self._client.transport)
+    def _drop(self, transport: asyncio.BaseTransport | None = None) -> None:
+        """Let the socket go at once: a plain close waits until a hung server has read what it was sent."""
+        self._talk = None
+        transport = transport or self._client.transport
+        if transport is not None:
+            cast("asyncio.WriteTransport", transport).abort()
         self._client.close()
-
-
-def _abort(transport: asyncio.BaseTransport | None) -> None:
-    """Let the socket go at once: a plain close waits until a hung server has read what was written to it."""
-    if transport is not None:
-        cast("asyncio.WriteTransport", transport).abort()
 
 
 def _is_hang_up(error: Exception) -> bool:
