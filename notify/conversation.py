@@ -27,6 +27,7 @@ class Conversation(asyncio.Protocol):
         self._before = transport.get_protocol()
         self._buffer = bytearray()  #: lines of which the end has not come
         self._lines: list[bytes] = []  #: of an answer of which more is to come
+        self._length = 0  #: of those lines, in bytes
         self._answers: deque[SMTPResponse] = deque()
         self._end: Exception | None = None  #: why no other answer will come
         self._waiter: asyncio.Future[None] | None = None
@@ -70,7 +71,7 @@ class Conversation(asyncio.Protocol):
             line = bytes(self._buffer[:length])
             del self._buffer[:length]
             self._take(line)
-        if len(self._buffer) + sum(map(len, self._lines)) > ANSWER_LIMIT:
+        if len(self._buffer) > ANSWER_LIMIT:
             self._finish(SMTPResponseException(_UNREADABLE, "Response too long"))
         self._wake()
 
@@ -93,10 +94,14 @@ class Conversation(asyncio.Protocol):
             self._finish(SMTPResponseException(_UNREADABLE, text))
             return
         self._lines.append(line[4:].strip())
+        self._length += len(line)
+        if self._length > ANSWER_LIMIT:
+            self._finish(SMTPResponseException(_UNREADABLE, "Response too long"))
         if line[3:4] == b"-":
             return
         text = b"\n".join(self._lines).decode(errors="surrogateescape")
         self._lines.clear()
+        self._length = 0
         if len(self._answers) < self.unanswered:  # else nobody asked: it must not answer the next command
             self._answers.append(SMTPResponse(int(code), text))
 

@@ -87,7 +87,7 @@ class Mailer:
             PermanentFault: it will not.
         """
         try:
-            self._phase = Phase.WRITE
+            self._phase, self._refusal = Phase.WRITE, None
             envelope = mail if isinstance(mail, Envelope) else sealed(mail)
             envelope = replace(envelope, content=self._sign(envelope.content))
             async with asyncio.timeout(self._server.timeout_seconds):

@@ -5,7 +5,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from notify.smtp import Mailer, MailServer, PermanentFault, Reply, SendFault, Te
 from tests.patience import PATIENCE
 from tests.servers.processes import free_port
 from tests.servers.smtp import SmtpServer, Trouble
+from tests.servers.smtp_conversation import conversation
 
 BOB = "bob@example.org"
 PASSWORD = "p%40ss%3Aw%2Frd"
@@ -50,9 +50,14 @@ async def fault_in(mailer: Mailer, message: EmailMessage | None = None) -> SendF
     return caught.value
 
 
+@pytest.fixture(params=[True, False], ids=["at once", "one by one"])
+def pipelining(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
-def server() -> Iterator[SmtpServer]:
-    with SmtpServer() as running:
+def server(pipelining: bool) -> Iterator[SmtpServer]:
+    with SmtpServer(pipelining=pipelining) as running:
         yield running
 
 
@@ -60,52 +65,6 @@ def server() -> Iterator[SmtpServer]:
 async def mailer(server: SmtpServer) -> AsyncIterator[Mailer]:
     async with mailing(plain(server.port)) as sender:
         yield sender
-
-
-@dataclass
-class Conversation:
-    """A mail server that answers each command as told, word for word."""
-
-    answers: dict[str, str] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)  #: the commands that it heard
-    connections: int = 0
-    port: int = 0
-
-    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            await self._talk(reader, writer)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        command = "GREETING"
-        while self._answer(command, writer) and (line := await reader.readline()):
-            command = line.decode().split()[0].upper()
-            self.said.append(line.decode().strip())
-            if command == "DATA" and self.answers.get("DATA", "3").startswith("3"):
-                self._answer("DATA", writer)
-                await reader.readuntil(b"\r\n.\r\n")
-                command = "MAIL SENT"
-
-    def _answer(self, command: str, writer: asyncio.StreamWriter) -> bool:
-        usual = {"GREETING": "220 ready", "DATA": "354 go on"}.get(command, "250 OK")
-        answer = self.answers.get(command, usual)
-        if answer == "hang up":
-            return False
-        writer.write(f"{answer}\r\n".encode())
-        return True
-
-
-@asynccontextmanager
-async def conversation(**answers: str) -> AsyncIterator[Conversation]:
-    talk = Conversation({name.replace("_", " ").upper(): answer for name, answer in answers.items()})
-    listener = await asyncio.start_server(talk._hold, "127.0.0.1", 0)
-    talk.port = listener.sockets[0].getsockname()[1]
-    async with listener:
-        yield talk
 
 
 # --- accepted
@@ -167,9 +126,12 @@ async def test_letters_beyond_ascii_in_an_address_are_sent_where_they_are_taken(
     assert [received.recipients for received in server.mails] == [("böb@example.org",)]
 
 
-async def test_the_reply_is_kept_in_one_line_without_controls() -> None:
+async def test_the_reply_is_kept_in_one_line_without_controls(pipelining: bool) -> None:
     answer = f"250-queued\x07\t as\r\n250 {'x' * 600}"
-    async with conversation(mail_sent=answer) as talk, mailing(plain(talk.port)) as mailer:
+    async with (
+        conversation(pipelining=pipelining, mail_sent=answer) as talk,
+        mailing(plain(talk.port)) as mailer,
+    ):
         reply = await mailer.send(mail())
 
     assert reply.text.startswith("queued as xxx")
@@ -282,8 +244,10 @@ def test_only_a_refusal_of_the_recipient_or_the_mail_is_for_good(
         ({"rcpt": "999 what?"}, None),
     ],
 )
-async def test_a_server_in_trouble_is_tried_again(answers: dict[str, str], code: int | None) -> None:
-    async with conversation(**answers) as talk, mailing(plain(talk.port)) as mailer:
+async def test_a_server_in_trouble_is_tried_again(
+    answers: dict[str, str], code: int | None, pipelining: bool
+) -> None:
+    async with conversation(pipelining=pipelining, **answers) as talk, mailing(plain(talk.port)) as mailer:
         fault = await fault_in(mailer)
         assert isinstance(fault, TemporaryFault)
         assert (fault.code, fault.in_doubt) == (code, False)
@@ -294,12 +258,17 @@ async def test_a_server_in_trouble_is_tried_again(answers: dict[str, str], code:
 
 
 @pytest.mark.parametrize(("answer", "in_doubt"), [("hang up", True), ("250 what?", True), ("451 no", False)])
-async def test_a_mail_without_an_answer_to_its_content_is_in_doubt(answer: str, in_doubt: bool) -> None:
-    async with conversation(data=answer) as talk, mailing(plain(talk.port)) as mailer:
+@pytest.mark.parametrize("step", ["data", "mail_sent"])
+async def test_a_mail_is_in_doubt_only_if_nothing_is_said_to_its_content(
+    step: str, answer: str, in_doubt: bool, pipelining: bool
+) -> None:
+    answer = answer.replace("250", "350")
+    told = {step: answer}
+    async with conversation(pipelining=pipelining, **told) as talk, mailing(plain(talk.port)) as mailer:
         fault = await fault_in(mailer)
 
     assert isinstance(fault, TemporaryFault)
-    assert fault.in_doubt is in_doubt
+    assert fault.in_doubt is (in_doubt and step == "mail_sent")
     assert talk.connections == 1
 
 
@@ -421,8 +390,11 @@ GOODBYES = ["hang up", "421 idle too long"]
 
 
 @pytest.mark.parametrize("goodbye", GOODBYES)
-async def test_a_connection_that_ends_at_reuse_is_replaced(goodbye: str) -> None:
-    async with conversation(rcpt="550 no such user") as talk, mailing(plain(talk.port)) as mailer:
+async def test_a_connection_that_ends_at_reuse_is_replaced(goodbye: str, pipelining: bool) -> None:
+    async with (
+        conversation(pipelining=pipelining, rcpt="550 no such user") as talk,
+        mailing(plain(talk.port)) as mailer,
+    ):
         await fault_in(mailer)
         talk.answers = {"RSET": goodbye}  # what a refused mail makes the next one begin with
 
@@ -432,9 +404,11 @@ async def test_a_connection_that_ends_at_reuse_is_replaced(goodbye: str) -> None
 
 
 @pytest.mark.parametrize("goodbye", GOODBYES)
-@pytest.mark.parametrize("command", ["MAIL", "RCPT"])
-async def test_a_connection_that_ends_again_and_again_is_replaced_once(goodbye: str, command: str) -> None:
-    async with conversation() as talk, mailing(plain(talk.port)) as mailer:
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+async def test_a_connection_that_ends_again_and_again_is_replaced_once(
+    goodbye: str, command: str, pipelining: bool
+) -> None:
+    async with conversation(pipelining=pipelining) as talk, mailing(plain(talk.port)) as mailer:
         await mailer.send(mail())
         talk.answers = {command: goodbye}
 
@@ -575,8 +549,8 @@ async def test_nothing_is_sent_in_the_clear_where_starttls_is_missing() -> None:
 
 
 async def test_nothing_is_sent_in_the_clear_where_starttls_is_refused() -> None:
-    answers = {"ehlo": "250-here\r\n250 STARTTLS", "starttls": "454 not now"}
-    async with conversation(**answers) as talk:
+    offered = "250-here\r\n250 STARTTLS"
+    async with conversation(ehlo=offered, starttls="454 not now") as talk:
         server = MailServer(host="127.0.0.1", port=talk.port, username="u", password="p")
         mailer = Mailer(server)
         faults = [await fault_in(mailer), await fault_in(mailer)]

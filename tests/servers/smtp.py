@@ -23,12 +23,14 @@ class SmtpServer:
         *,
         tls: Literal["none", "starttls", "implicit"] = "none",
         login: tuple[str, str] | None = None,
+        pipelining: bool = True,
     ) -> None:
         """Choose the port; nothing listens before `start`.
 
         Args:
             tls: With a certificate for 127.0.0.1 and localhost that `ca_file` vouches for.
             login: User and password that it demands; only with STARTTLS.
+            pipelining: Whether it offers to take several commands at once (RFC 2920).
         """
         if login and tls != "starttls":
             message = "a login without STARTTLS would travel in the clear"
@@ -40,7 +42,7 @@ class SmtpServer:
         self._starttls = context if tls == "starttls" else None
         self._implicit_tls = context if tls == "implicit" else None
         self._login = login
-        self._script = Script()
+        self._script = Script(pipelining=pipelining)
         self._controller: ScriptedController | None = None
 
     def __enter__(self) -> Self:

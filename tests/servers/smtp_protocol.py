@@ -95,6 +95,14 @@ class _Handler:
         self._released.set()
         self._released = asyncio.Event()
 
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, answers: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        # aiosmtpd reads line by line, so it takes what is said at once; it does not offer it by itself.
+        offered = ["250-PIPELINING"] if self._script.pipelining else []
+        return [*answers[:-1], *offered, answers[-1]]
+
     async def handle_MAIL(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:

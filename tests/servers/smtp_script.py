@@ -49,6 +49,7 @@ class Reply:
 class Script:
     """What the server is to do and what it did; shared by the test's thread and the server's."""
 
+    pipelining: bool = True  #: whether it is offered
     trouble: Trouble | None = None
     refused: dict[str, Reply] = field(default_factory=dict)  #: by address, in small letters
     refused_mail: Reply | None = None
