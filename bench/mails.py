@@ -265,7 +265,7 @@ async def _settle(cast: Cast, batch: int, count: int) -> tuple[float, float]:
         leasing += time.perf_counter() - began
         began, ids = time.perf_counter(), [each.id for each in leased]
         async with cast.database.transaction(cast.account_id) as tx:
-            begun = await outbox.begin_all(tx, ids, lease, at=now, until=until)
+            begun = await outbox.begin_all(tx, dict.fromkeys(ids), lease, at=now, until=until)
         attempt = Attempt(number=1, finished_at=now, accepted=True, code=250, text="OK")
         settlements = [
             Settlement(delivery_id=id_, attempt=attempt, status=DeliveryStatus.SENT) for id_ in begun

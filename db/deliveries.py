@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    Update,
     and_,
     case,
     exists,
@@ -40,6 +41,7 @@ from db.session import Transaction, columns_of, new_id
 from db.steps import Rows
 from db.types import UtcDateTime
 
+_UNCONFIRMED = (DeliveryStatus.PENDING, DeliveryStatus.SENT)
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
 
@@ -234,7 +236,7 @@ async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetim
             leased_by=None,
         )
     )
-    unconfirmed = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
+    unconfirmed = deliveries.c.status.in_(_UNCONFIRMED)
     await tx.execute(
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.PUSH))
@@ -265,12 +267,16 @@ def _has_spared_mail() -> ColumnElement[bool]:
 async def fail_pushes(tx: Transaction, push_ids: Sequence[UUID]) -> None:
     """Record that nobody confirmed pushes within the grace period."""
     if push_ids:
-        await tx.execute(
-            update(deliveries)
-            .where(tx.own(deliveries), deliveries.c.id.in_(padded(push_ids)))
-            .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT)))
-            .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
-        )
+        await tx.execute(failing_pushes(tx.own(deliveries), deliveries.c.id.in_(padded(push_ids))))
+
+
+def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
+    """Return the statement of `fail_pushes` for the pushes that fulfil the conditions."""
+    return (
+        update(deliveries)
+        .where(*conditions, or_(*(deliveries.c.status == status for status in _UNCONFIRMED)))
+        .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
+    )
 
 
 async def by_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRow]:

@@ -122,13 +122,11 @@ class MailLedger:
         account_id = leased[0].account_id
         async with self._free, self._database.transaction(account_id) as tx:
             letters = await read_letters(tx, [each.id for each in leased])
-            await _lock(tx, letters)
-            wanted = []
+            wanted = [letter for letter in letters if letter.reason_to_skip is None]
+            if len(wanted) < len(letters):
+                await _lock(tx, letters)
             for letter in letters:
-                if letter.reason_to_skip is None:
-                    wanted.append(letter)
-                else:
-                    await _skip(tx, lease, letter)
+                await _skip(tx, lease, letter)
             begun = await self._mark(tx, lease, wanted)
         return [Begun(account_id, letter, begun.get(letter.delivery.id)) for letter in letters]
 
@@ -139,11 +137,8 @@ class MailLedger:
         """
         if not wanted:
             return {}
-        now, ids = self._now(), [letter.delivery.id for letter in wanted]
-        begun = await outbox.begin_all(tx, ids, lease, at=now, until=now + self._lasting)
-        pushes = [letter.to.push_id for letter in wanted if letter.delivery.id in begun]
-        await deliveries.fail_pushes(tx, [push_id for push_id in pushes if push_id is not None])
-        return begun
+        now, pushes = self._now(), {letter.delivery.id: letter.to.push_id for letter in wanted}
+        return await outbox.begin_all(tx, pushes, lease, at=now, until=now + self._lasting)
 
     async def _try_to_record(self, lease: UUID, answers: Sequence[Answer]) -> bool:
         try:
@@ -167,6 +162,7 @@ async def _lock(tx: Transaction, letters: Sequence[Letter]) -> None:
 
 
 async def _skip(tx: Transaction, lease: UUID, letter: Letter) -> None:
+    """Skip a mail that is not wanted any more; one that is, is left alone."""
     reason, push_id = letter.reason_to_skip, letter.to.push_id
     if (
         reason is not None
