@@ -27,7 +27,6 @@ from sqlalchemy import (
     Update,
     Uuid,
     any_,
-    bindparam,
     case,
     column,
     func,
@@ -194,13 +193,13 @@ async def settle_all(tx: Transaction, lease: UUID, settlements: Sequence[Settlem
     """
     in_order = sorted(settlements, key=lambda settlement: settlement.delivery_id)
     rows = [_answer(settlement) for settlement in in_order]
-    same = {"of": tx.account_id, "lease": lease}
     if tx.is_postgresql:
         columns = {name: [row[name] for row in rows] for name in _ANSWER}
-        await tx.execute(_together, [{**columns, **same}])
+        await run(tx, _together, {**columns, "lease": lease})
         return
-    for statement in _one_by_one:
-        await tx.execute(statement, [{**row, **same} for row in rows])
+    for row in rows:
+        for statement in _one_by_one:
+            await run(tx, statement, {**row, "lease": lease})
 
 
 _ANSWER: dict[str, TypeEngine[Any]] = {
@@ -235,10 +234,10 @@ def _answer(settlement: Settlement) -> dict[str, Any]:
 
 def _settling(answer: Mapping[str, ColumnElement[Any]], *held: ColumnElement[bool]) -> tuple[Update, Update]:
     """Return the statements that complete attempts and settle deliveries as `answer` says."""
-    attempts, of = delivery_attempts.c, bindparam("of", type_=Uuid)
+    attempts = delivery_attempts.c
     finish = (
         update(delivery_attempts)
-        .where(attempts.account_id == of, attempts.delivery_id == answer["delivery"])
+        .where(own(delivery_attempts), attempts.delivery_id == answer["delivery"])
         .where(attempts.number == answer["attempt"])
         .values(
             finished_at=answer["ended_at"],
@@ -249,8 +248,8 @@ def _settling(answer: Mapping[str, ColumnElement[Any]], *held: ColumnElement[boo
     )
     settle = (
         update(deliveries)
-        .where(deliveries.c.account_id == of, deliveries.c.id == answer["delivery"], *held)
-        .where(deliveries.c.leased_by == bindparam("lease", type_=Uuid))
+        .where(own(deliveries), deliveries.c.id == answer["delivery"], *held)
+        .where(deliveries.c.leased_by == value("lease", Uuid()))
         .values(
             lease_until=None,
             leased_by=None,
@@ -265,12 +264,12 @@ def _settling(answer: Mapping[str, ColumnElement[Any]], *held: ColumnElement[boo
 
 def _settling_together() -> Update:
     """PostgreSQL: one statement for all rows, which locks them in the order of their ids."""
-    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in _ANSWER.items()]
+    arrays = [value(name, ARRAY(kind)) for name, kind in _ANSWER.items()]
     columns = [column(name, kind) for name, kind in _ANSWER.items()]
     answers = func.unnest(*arrays).table_valued(*columns, name="answers").render_derived()
     held = (
         select(deliveries.c.id)
-        .where(deliveries.c.account_id == bindparam("of", type_=Uuid), deliveries.c.id == any_(arrays[0]))
+        .where(own(deliveries), deliveries.c.id == any_(arrays[0]))
         .order_by(deliveries.c.id)
         .with_for_update()
         .cte("held")
@@ -280,7 +279,7 @@ def _settling_together() -> Update:
 
 
 _together = _settling_together()
-_one_by_one = _settling({name: bindparam(name, type_=kind) for name, kind in _ANSWER.items()})
+_one_by_one = _settling({name: value(name, kind) for name, kind in _ANSWER.items()})
 
 
 def _leased(tx: Transaction, delivery_id: UUID, lease: UUID) -> tuple[ColumnElement[bool], ...]:

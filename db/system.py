@@ -6,10 +6,13 @@ Everything else in db/ takes the transaction of one account.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
+    Uuid,
     and_,
     bindparam,
     case,
@@ -21,6 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.api_keys import ApiKeyRow
 from db.audit import PATIENCE
@@ -36,9 +40,10 @@ from db.models import (
     nodes,
     users,
 )
+from db.prepared import value
 from db.presence import STALE_AFTER
 from db.session import Database, SystemTransaction, columns_of
-from db.types import IdList, is_listed
+from db.types import IdList, UtcDateTime, is_listed
 from db.users import UserRow
 
 
@@ -207,6 +212,12 @@ async def lease_due(
     has ended are taken: their worker is dead, or so slow that its settling will find nothing. An
     escalation's mails wait a little for its assessment.
     """
+    values = {"_lease": lease, "_now": now, "_until": until, "_limit": limit}
+    return [Leased(*row) for row in await tx.connection.execute(_LEASE_DUE, values)]
+
+
+def _leasing_due() -> ReturningUpdate[Any]:
+    now = value("now", UtcDateTime())
     awaited = exists().where(
         assessments.c.account_id == deliveries.c.account_id,
         assessments.c.handoff_id == deliveries.c.handoff_id,
@@ -220,17 +231,19 @@ async def lease_due(
         .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
         .where(or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < now))
         .order_by(deliveries.c.due_at)
-        .limit(limit)
+        .limit(value("limit", Integer()))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    statement = (
+    return (
         update(deliveries)
         .where(deliveries.c.account_id == due.c.account_id, deliveries.c.id == due.c.id)
-        .values(leased_by=lease, lease_until=until)
+        .values(leased_by=value("lease", Uuid()), lease_until=value("until", UtcDateTime()))
         .returning(deliveries.c.account_id, deliveries.c.id)
     )
-    return await tx.fetch_all(statement, Leased)
+
+
+_LEASE_DUE = _leasing_due()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from itertools import groupby
 
-from notify.envelopes import SEVEN_BIT, Envelope, sealed
+from notify.envelopes import SEVEN_BIT, Envelope, is_plain, sealed
 from notify.mail_headers import address, mailbox_line, quoted_printable
 from notify.messages import (
     MARK,
@@ -57,15 +57,24 @@ class _Form:
     sender: str
     domain: str  #: of the Message-IDs
 
-    def fill(self, headers: Mapping[str, bytes], text: Mapping[str, str], page: Mapping[str, str]) -> bytes:
-        return b"".join(
-            piece
-            if isinstance(piece, bytes)
-            else headers[piece]
-            if isinstance(piece, str)
-            else _encoded(filled(piece.words, page if piece.is_html else text))
-            for piece in self.pieces
-        )
+    are_plain: bool  #: the pieces that are the same for all
+
+    def fill(
+        self, headers: Mapping[str, bytes], text: Mapping[str, str], page: Mapping[str, str]
+    ) -> tuple[bytes, bool]:
+        """Return the mail, and whether it is plain: each piece begins a line, or ends the one before it."""
+        pieces, are_plain = [], self.are_plain
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                pieces.append(piece)
+                continue
+            if isinstance(piece, str):
+                made = headers[piece]
+            else:
+                made = _encoded(filled(piece.words, page if piece.is_html else text))
+            are_plain = are_plain and is_plain(made)
+            pieces.append(made)
+        return b"".join(pieces), are_plain
 
 
 def write(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[[str], str]) -> Envelope:
@@ -84,7 +93,8 @@ def write(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[
         "Message-ID": _line("Message-ID", message_id(mail, form.domain)),
         "List-Unsubscribe": _line("List-Unsubscribe", unsubscribe_header(mail)),
     }
-    return Envelope(form.sender, recipient, form.fill(headers, *own_pieces(mail)))
+    content, is_plain_ = form.fill(headers, *own_pieces(mail))
+    return Envelope(form.sender, recipient, content, is_plain=is_plain_)
 
 
 @lru_cache(maxsize=KEPT)
@@ -98,7 +108,8 @@ def make_form(shared: EscalationMail, sender: str, redact: Callable[[str], str])
     text, page = words_of_all(shared, redact)
     before, between, after = _frame(message)
     pieces = [*_head(message), before, *_body(text, False), between, *_body(page, True), after]
-    return _Form(pieces, envelope.sender, envelope.sender.rpartition("@")[2])
+    are_plain = all(is_plain(piece) for piece in pieces if isinstance(piece, bytes))
+    return _Form(pieces, envelope.sender, envelope.sender.rpartition("@")[2], are_plain)
 
 
 def _head(message: EmailMessage) -> Iterator[_Piece]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,7 +29,13 @@ BATCH = 100
 LEASE = timedelta(seconds=120)
 #: Said of an attempt after which nobody knows whether the mail was accepted.
 IN_DOUBT = "The mail server may have it nevertheless."
+#: While one waits for the database, another hands mails in.
+_CREWS = 2
 _LOOK_SECONDS = 0.25  #: how often it is seen whether mails that hang make room for others
+
+
+#: What a crew has begun and not recorded, and over which connection it goes.
+InHand = dict[asyncio.Task[Answer | None], Mailer]
 
 
 class MailLinks(Protocol):
@@ -63,8 +71,9 @@ class MailShift:
         self._now = now
         self._ledger = MailLedger(database, now, lasting=LEASE + mailers.timeout)
         self._waiting: list[Leased] = []  #: the next one last
-        self._in_hand: dict[asyncio.Task[Answer | None], Mailer] = {}
+        self._leasing = asyncio.Lock()
         self._may_be_more = True  #: the last batch was a full one
+        self._has_room = asyncio.Event()  #: since a crew last waited for that
         self._all_done = True
         self._stopping = False
 
@@ -79,12 +88,24 @@ class MailShift:
         """
         await self._lease_more()
         async with asyncio.TaskGroup() as tasks:
-            while self._in_hand or (self._waiting and not self._stopping):
-                if not self._stopping:
-                    await self._begin(tasks)
-                if self._in_hand:
-                    await self._record(tasks)
+            for _ in range(_CREWS if self._waiting else 0):
+                tasks.create_task(self._work_as_crew(tasks))
         return self._all_done and not self._waiting
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._stopping and bool(self._waiting or self._may_be_more)
+
+    async def _work_as_crew(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin mails, hand them in, record the answers, and again."""
+        in_hand: InHand = {}
+        while in_hand or self._goes_on:
+            if self._goes_on:
+                await self._begin(tasks, in_hand)
+            if in_hand:
+                await self._record(tasks, in_hand)
+            elif self._goes_on and not self._mailers.room:
+                await self._wait_for_room()
 
     async def _lease_more(self) -> None:
         now = self._now()
@@ -94,41 +115,57 @@ class MailShift:
         self.leased += len(found)
         self._may_be_more = len(found) == BATCH
 
-    async def _begin(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin as many mails as there are connections free."""
-        room = self._mailers.room
-        if self._may_be_more and len(self._waiting) < room:
-            try:
-                await self._lease_more()
-            except Exception:
-                log.exception("no more deliveries leased")
-                self._may_be_more = self._all_done = False
-        wanted = [self._waiting.pop() for _ in range(min(room, len(self._waiting)))]
-        if not wanted:
+    async def _keep_waiting(self, count: int) -> None:
+        """Have so many deliveries waiting, if so many are due."""
+        async with self._leasing:
+            if self._may_be_more and len(self._waiting) < count:
+                try:
+                    await self._lease_more()
+                except Exception:
+                    log.exception("no more deliveries leased")
+                    self._may_be_more = self._all_done = False
+
+    async def _begin(self, tasks: asyncio.TaskGroup, in_hand: InHand) -> None:
+        """Begin a crew's share of mails, as far as there are connections free."""
+        share = math.ceil(self._mailers.size / _CREWS)
+        await self._keep_waiting(min(share, self._mailers.room))
+        began_at, count = self._mailers.clock(), min(share, self._mailers.room, len(self._waiting))
+        if self._stopping or not count:
             return
-        began_at = self._mailers.clock()
-        all_begun = await self._ledger.begin(self.lease, wanted)
-        self._all_done &= len(all_begun) == len(wanted)
+        # Taken before another crew looks for room.
+        wanted = {self._waiting.pop(): self._mailers.take(began_at) for _ in range(count)}
+        all_begun = await self._ledger.begin(self.lease, list(wanted))
+        self._all_done &= len(all_begun) == count
         for begun in all_begun:
             if begun.delivery is None:
                 tasks.create_task(self._see_to_reach(begun.account_id, begun.letter.matter.handoff.id))
             else:
-                mailer = self._mailers.take(began_at)
-                task = tasks.create_task(self._send(begun.letter, begun.delivery, mailer))
-                self._in_hand[task] = mailer
+                mailer = wanted.pop(Leased(begun.account_id, begun.delivery.id))
+                in_hand[tasks.create_task(self._send(begun.letter, begun.delivery, mailer))] = mailer
+        for unused in wanted.values():
+            self._mailers.put_back_unused(unused)
+        self._has_room.set()
 
-    async def _record(self, tasks: asyncio.TaskGroup) -> None:
+    async def _wait_for_room(self) -> None:
+        """Wait until another crew has put a connection back, or mails that hang make room."""
+        self._has_room.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._has_room.wait()
+
+    async def _record(self, tasks: asyncio.TaskGroup, in_hand: InHand) -> None:
         """Wait for answers, and record those that came."""
         timeout = _LOOK_SECONDS if self._waiting else None
-        done, _ = await asyncio.wait(self._in_hand, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        ended = [(task.result(), self._in_hand.pop(task)) for task in done]
+        done, _ = await asyncio.wait(in_hand, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        ended = [(task.result(), in_hand.pop(task)) for task in done]
         answers = [answer for answer, _ in ended if answer is not None]
         unrecorded = {answer.delivery.id for answer in await self._ledger.record(self.lease, answers)}
         for answer, mailer in ended:
             if answer is not None and answer.delivery.id in unrecorded:
-                self._in_hand[tasks.create_task(self._record_alone(answer, tasks))] = mailer
+                in_hand[tasks.create_task(self._record_alone(answer, tasks))] = mailer
                 continue
             self._mailers.put_back(mailer)
+            self._has_room.set()
             if answer is not None:
                 self._follow_up(answer, tasks)
 

@@ -59,6 +59,11 @@ class Mailers:
             before = took if self._turn is None else self._turn
             self._turn = before + _WEIGHT_OF_THE_LAST * (took - before)
 
+    def put_back_unused(self, mailer: Mailer) -> None:
+        """Have a connection back whose mail was not handed in."""
+        del self._taken_at[mailer]
+        self._idle.append(mailer)
+
     async def rest(self) -> None:
         """Close the connections that nobody has used for a while."""
         await asyncio.gather(*(mailer.close() for mailer in self._idle if mailer.is_idle))

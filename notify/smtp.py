@@ -47,7 +47,7 @@ class Mailer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
-        self._sign = sign or _leave
+        self._sign = sign
         self._clock = clock
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -88,8 +88,7 @@ class Mailer:
         """
         try:
             self._phase, self._refusal = Phase.WRITE, None
-            envelope = mail if isinstance(mail, Envelope) else sealed(mail)
-            envelope = replace(envelope, content=self._sign(envelope.content))
+            envelope = self._signed(mail if isinstance(mail, Envelope) else sealed(mail))
             async with asyncio.timeout(self._server.timeout_seconds):
                 return await self._deliver(envelope)
         except asyncio.CancelledError:
@@ -114,6 +113,11 @@ class Mailer:
                         self._client.close()  # a server with TLS waits for this
         finally:
             self._drop(transport)
+
+    def _signed(self, envelope: Envelope) -> Envelope:
+        if self._sign is None:
+            return envelope
+        return replace(envelope, content=self._sign(envelope.content), is_plain=False)
 
     @property
     def _is_open(self) -> bool:
@@ -145,7 +149,7 @@ class Mailer:
         for first in range(0, len(commands), at_once):
             await self._agree(talk, commands[first : first + at_once])
         self._phase = Phase.CONTENT
-        talk.say(on_the_wire(envelope.content))
+        talk.say(on_the_wire(envelope))
         answer = await talk.hear()
         if answer.code != aiosmtplib.SMTPStatus.completed:
             raise aiosmtplib.SMTPResponseException(answer.code, answer.message)
@@ -231,8 +235,3 @@ class Mailer:
 
 def _is_hang_up(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or getattr(error, "code", None) == 421
-
-
-def _leave(content: bytes) -> bytes:
-    """Sign nothing."""
-    return content
