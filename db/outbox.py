@@ -104,14 +104,13 @@ def _beginning(is_asked_for: ColumnElement[bool]) -> ReturningUpdate[Any]:
     tells_of = case(
         (deliveries.c.kind == DeliveryKind.CLAIMED, HandoffState.CLAIMED.value), else_=HandoffState.OPEN.value
     )
-    wanted = select(handoffs.c.id).where(
-        handoffs.c.account_id == deliveries.c.account_id,
-        handoffs.c.id == deliveries.c.handoff_id,
-        type_coerce(handoffs.c.state, Text) == tells_of,
+    # By each delivery: as a join, PostgreSQL went through all deliveries of all handoffs of the account.
+    state = select(type_coerce(handoffs.c.state, Text)).where(
+        handoffs.c.account_id == deliveries.c.account_id, handoffs.c.id == deliveries.c.handoff_id
     )
     return (
         update(deliveries)
-        .where(own(deliveries), is_asked_for, wanted.exists())
+        .where(own(deliveries), is_asked_for, state.scalar_subquery() == tells_of)
         .where(deliveries.c.leased_by == value("lease", Uuid()))
         .values(
             status=DeliveryStatus.SENDING,
