@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, insert, select, text
 
 from db import deliveries as ledger
-from db import migrate, outbox, system
+from db import mail_beginnings, migrate, outbox, system
 from db import users as stored_users
 from db.deliveries import NewDelivery
 from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, Role
@@ -267,7 +267,7 @@ async def _settle(cast: Cast, batch: int, count: int) -> tuple[float, float]:
         leasing += time.perf_counter() - began
         began, ids = time.perf_counter(), [each.id for each in leased]
         async with cast.database.transaction(cast.account_id) as tx:
-            begun = await outbox.begin_all(tx, dict.fromkeys(ids), lease, at=now, until=until)
+            begun = await mail_beginnings.begin_all(tx, dict.fromkeys(ids), lease, at=now, until=until)
         attempt = Attempt(number=1, finished_at=now, accepted=True, code=250, text="OK")
         settlements = [
             Settlement(delivery_id=id_, attempt=attempt, status=DeliveryStatus.SENT) for id_ in begun

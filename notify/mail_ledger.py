@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from db import deliveries, handoffs, outbox
+from db import deliveries, handoffs, mail_beginnings, outbox
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryStatus
 from db.outbox import Attempt, Settlement
@@ -123,7 +123,7 @@ class MailLedger:
         async with self._free, self._database.transaction(account_id) as tx:
             letters = await read_letters(tx, [each.id for each in leased])
             wanted = [letter for letter in letters if letter.reason_to_skip is None]
-            if len(wanted) < len(letters):
+            if len(wanted) < len(letters) or any(map(_is_taken_over, wanted)):
                 await _lock(tx, letters)
             for letter in letters:
                 await _skip(tx, lease, letter)
@@ -138,7 +138,7 @@ class MailLedger:
         if not wanted:
             return {}
         now, pushes = self._now(), {letter.delivery.id: letter.to.push_id for letter in wanted}
-        return await outbox.begin_all(tx, pushes, lease, at=now, until=now + self._lasting)
+        return await mail_beginnings.begin_all(tx, pushes, lease, at=now, until=now + self._lasting)
 
     async def _try_to_record(self, lease: UUID, answers: Sequence[Answer]) -> bool:
         try:
@@ -152,6 +152,15 @@ class MailLedger:
     async def _record(self, lease: UUID, answers: Sequence[Answer]) -> None:
         async with self._free, self._database.transaction(answers[0].account_id) as tx:
             await outbox.settle_all(tx, lease, [answer.settlement for answer in answers])
+
+
+def _is_taken_over(letter: Letter) -> bool:
+    """Tell whether a mail had been begun by a worker that is dead.
+
+    A claim leaves it alone. So that one that commits first is seen, what begins the mail again must not have
+    waited for a lock meanwhile.
+    """
+    return letter.delivery.status == DeliveryStatus.SENDING
 
 
 async def _lock(tx: Transaction, letters: Sequence[Letter]) -> None:
