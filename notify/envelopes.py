@@ -21,29 +21,28 @@ class Envelope:
     recipient: str
     content: bytes
     encoding: str = "ascii"  #: of the addresses
-    #: It is known that `is_plain` holds of the content, which is not looked through for it.
-    is_plain: bool = field(default=False, compare=False)
+    #: What `stuffed` makes of the content, where that is known.
+    stuffed: bytes | None = field(default=None, compare=False)
 
 
-def is_plain(content: bytes) -> bool:
-    """Tell whether every line ends with CRLF and none begins with a dot."""
-    ends = content.count(b"\r\n")
-    has_dot = content.startswith(b".") or b"\r\n." in content
-    return not has_dot and ends == content.count(b"\n") == content.count(b"\r")
-
-
-def on_the_wire(envelope: Envelope) -> bytes:
-    """Return a mail as it follows DATA: whole lines, their first dots doubled, a lone dot at the end.
+def stuffed(content: bytes) -> bytes:
+    """Return a mail, or lines of it, as they follow DATA: the first dots of lines are doubled.
 
     No line ends but with CRLF: what a server takes for an end of a line must not be the sender's choice.
 
     Source: RFC 5321 sections 4.1.1.4 and 4.5.2.
     """
-    content = envelope.content
-    if not (envelope.is_plain or is_plain(content)):
-        content = _LINE_END.sub(b"\r\n", content).replace(b"\r\n.", b"\r\n..")
-        content = b"." + content if content.startswith(b".") else content
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+    ends = content.count(b"\r\n")
+    if not ends == content.count(b"\n") == content.count(b"\r"):
+        content = _LINE_END.sub(b"\r\n", content)
+    content = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + content if content.startswith(b".") else content
+
+
+def on_the_wire(envelope: Envelope) -> bytes:
+    """Return what follows DATA: whole lines, and a lone dot at the end."""
+    lines = stuffed(envelope.content) if envelope.stuffed is None else envelope.stuffed
+    return lines + (b".\r\n" if lines.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
 def sealed(message: EmailMessage) -> Envelope:

@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from itertools import groupby
 
-from notify.envelopes import SEVEN_BIT, Envelope, is_plain, sealed
+from notify.envelopes import SEVEN_BIT, Envelope, sealed, stuffed
 from notify.mail_headers import address, mailbox_line, quoted_printable
 from notify.messages import (
     MARK,
@@ -47,8 +47,16 @@ class _Lines:
     is_html: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """What is the same for all: whole lines, or what ends the line before and begins another."""
+
+    content: bytes
+    stuffed: bytes
+
+
 #: What is the same for all, the name of a header that differs, or lines that differ.
-_Piece = bytes | str | _Lines
+_Piece = _Same | str | _Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +65,23 @@ class _Form:
     sender: str
     domain: str  #: of the Message-IDs
 
-    are_plain: bool  #: the pieces that are the same for all
-
     def fill(
         self, headers: Mapping[str, bytes], text: Mapping[str, str], page: Mapping[str, str]
-    ) -> tuple[bytes, bool]:
-        """Return the mail, and whether it is plain: each piece begins a line, or ends the one before it."""
-        pieces, are_plain = [], self.are_plain
+    ) -> tuple[bytes, bytes]:
+        """Return the mail, and the same as `envelopes.stuffed` makes it."""
+        content, on_wire = [], []
         for piece in self.pieces:
-            if isinstance(piece, bytes):
-                pieces.append(piece)
+            if isinstance(piece, _Same):
+                content.append(piece.content)
+                on_wire.append(piece.stuffed)
                 continue
             if isinstance(piece, str):
-                made = headers[piece]
+                own = headers[piece]
             else:
-                made = _encoded(filled(piece.words, page if piece.is_html else text))
-            are_plain = are_plain and is_plain(made)
-            pieces.append(made)
-        return b"".join(pieces), are_plain
+                own = _encoded(filled(piece.words, page if piece.is_html else text))
+            content.append(own)
+            on_wire.append(stuffed(own))
+        return b"".join(content), b"".join(on_wire)
 
 
 def write(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[[str], str]) -> Envelope:
@@ -93,8 +100,8 @@ def write(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[
         "Message-ID": _line("Message-ID", message_id(mail, form.domain)),
         "List-Unsubscribe": _line("List-Unsubscribe", unsubscribe_header(mail)),
     }
-    content, is_plain_ = form.fill(headers, *own_pieces(mail))
-    return Envelope(form.sender, recipient, content, is_plain=is_plain_)
+    content, on_wire = form.fill(headers, *own_pieces(mail))
+    return Envelope(form.sender, recipient, content, stuffed=on_wire)
 
 
 @lru_cache(maxsize=KEPT)
@@ -107,12 +114,12 @@ def make_form(shared: EscalationMail, sender: str, redact: Callable[[str], str])
         return None
     text, page = words_of_all(shared, redact)
     before, between, after = _frame(message)
-    pieces = [*_head(message), before, *_body(text, False), between, *_body(page, True), after]
-    are_plain = all(is_plain(piece) for piece in pieces if isinstance(piece, bytes))
-    return _Form(pieces, envelope.sender, envelope.sender.rpartition("@")[2], are_plain)
+    parts = [*_head(message), before, *_body(text, False), between, *_body(page, True), after]
+    pieces = [_Same(part, stuffed(part)) if isinstance(part, bytes) else part for part in parts]
+    return _Form(pieces, envelope.sender, envelope.sender.rpartition("@")[2])
 
 
-def _head(message: EmailMessage) -> Iterator[_Piece]:
+def _head(message: EmailMessage) -> Iterator[bytes | str]:
     for name, value in message.raw_items():
         yield name if name in _OWN_HEADERS else SEVEN_BIT.fold_binary(name, value)
 
@@ -127,7 +134,7 @@ def _frame(message: EmailMessage) -> list[bytes]:
     return [before, between, after]
 
 
-def _body(words: str, is_html: bool) -> Iterator[_Piece]:
+def _body(words: str, is_html: bool) -> Iterator[bytes | _Lines]:
     """Encode the lines that are the same for all; leave the others as they are."""
     for differs, lines in groupby(_LINE.findall(words), key=lambda line: MARK in line):
         together = "".join(lines)

@@ -117,7 +117,7 @@ class Mailer:
     def _signed(self, envelope: Envelope) -> Envelope:
         if self._sign is None:
             return envelope
-        return replace(envelope, content=self._sign(envelope.content), is_plain=False)
+        return replace(envelope, content=self._sign(envelope.content), stuffed=None)
 
     @property
     def _is_open(self) -> bool:

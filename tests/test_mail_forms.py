@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assist.redaction import redact
 from db.assessments import Statements
 from notify import mail_forms
-from notify.envelopes import Envelope, sealed
+from notify.envelopes import Envelope, on_the_wire, sealed
 from notify.mail_forms import write
 from notify.mail_headers import UnusableAddress
 from notify.messages import BranchLine, EscalationMail, render
@@ -118,6 +118,7 @@ def test_every_recipients_mail_is_the_one_written_for_them_alone(
     for own in recipients:
         mail = replace(ESCALATION, **shared, **own, unsubscribe=unsubscribe)
         assert by_form(mail, now) == plainly(mail, now)
+        assert on_the_wire(by_form(mail, now)) == on_the_wire(plainly(mail, now))
 
 
 @pytest.mark.parametrize("email", ["böb@example.org", "bob@bücher.example"])
