@@ -111,8 +111,10 @@ class MailShift:
         now = self._now()
         async with self._database.system() as tx:
             found = await system.lease_due(tx, self.lease, now=now, until=now + LEASE, limit=BATCH)
-        self._waiting[:0] = reversed(found)
-        self.leased += len(found)
+        # One whose lease ended while it waited here is due again, and is leased anew.
+        new = [each for each in found if each not in self._waiting]
+        self._waiting[:0] = reversed(new)
+        self.leased += len(new)
         self._may_be_more = len(found) == BATCH
 
     async def _keep_waiting(self, count: int) -> None:
