@@ -31,7 +31,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.batches import padded
 from db.children import pages_of
 from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
 from db.models import deliveries
@@ -39,7 +38,7 @@ from db.pages import Page, SortKey
 from db.prepared import add_rows
 from db.session import Transaction, columns_of, new_id
 from db.steps import Rows
-from db.types import UtcDateTime
+from db.types import IdList, UtcDateTime, is_listed
 
 _UNCONFIRMED = (DeliveryStatus.PENDING, DeliveryStatus.SENT)
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
@@ -204,7 +203,7 @@ async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
 
 async def lock_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> None:
     """Lock these deliveries, in the order of their ids as well."""
-    await _lock(tx, deliveries.c.id.in_(padded(delivery_ids)))
+    await _lock(tx, _has_id(delivery_ids))
 
 
 async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
@@ -267,7 +266,7 @@ def _has_spared_mail() -> ColumnElement[bool]:
 async def fail_pushes(tx: Transaction, push_ids: Sequence[UUID]) -> None:
     """Record that nobody confirmed pushes within the grace period."""
     if push_ids:
-        await tx.execute(failing_pushes(tx.own(deliveries), deliveries.c.id.in_(padded(push_ids))))
+        await tx.execute(failing_pushes(tx.own(deliveries), _has_id(push_ids)))
 
 
 def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
@@ -335,6 +334,11 @@ async def _skip(
         .values(status=DeliveryStatus.SKIPPED, reason=reason, lease_until=None, leased_by=None)
     )
     return await tx.execute(statement)
+
+
+def _has_id(ids: Sequence[UUID]) -> ColumnElement[bool]:
+    """Return the same condition for any number of ids: a statement that the database has prepared before."""
+    return is_listed(deliveries.c.id, literal(ids, IdList()))
 
 
 async def _lock(tx: Transaction, *conditions: ColumnElement[bool]) -> None:

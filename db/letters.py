@@ -1,6 +1,6 @@
 """What the mails of a batch need to know: two statements for all of them, however many there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,12 +8,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, FromClause, Select, and_, func, or_, select
 
 from db.assessments import AssessmentRow
-from db.batches import among
 from db.deliveries import DeliveryRow
 from db.enums import Channel, DeliveryStatus, SkipReason
 from db.handoffs import HandoffRow
 from db.models import accounts, assessments, deliveries, handoffs, sessions, teams, users
-from db.prepared import own, run
+from db.prepared import listed, own, run
 from db.session import Transaction, columns_of
 from db.users import UserRow
 
@@ -52,7 +51,7 @@ def _is_of(table: FromClause, id_: ColumnElement[Any], owner: FromClause) -> Col
     return and_(table.c.account_id == owner.c.account_id, table.c.id == id_)
 
 
-def _addressed(is_asked_for: ColumnElement[bool]) -> Select[Any]:
+def _addressed() -> Select[Any]:
     """Build the statement of `addressed`.
 
     The deliveries are looked up first, and everything else by each of them. Left to itself, PostgreSQL began
@@ -60,7 +59,7 @@ def _addressed(is_asked_for: ColumnElement[bool]) -> Select[Any]:
     """
     asked = (
         select(*_OF_DELIVERY)
-        .where(own(deliveries), is_asked_for)
+        .where(own(deliveries), listed(deliveries.c.id))
         .cte("asked")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
@@ -90,7 +89,7 @@ def _addressed(is_asked_for: ColumnElement[bool]) -> Select[Any]:
     ).join_from(asked, users, _is_of(users, asked.c.recipient_id, asked))
 
 
-def _matters(is_asked_for: ColumnElement[bool]) -> Select[Any]:
+def _matters() -> Select[Any]:
     names = (sessions.c.psa_ticket_id, accounts.c.name, teams.c.name, users.c.name, _claimers.c.name)
     of_handoff = and_(
         assessments.c.account_id == handoffs.c.account_id, assessments.c.handoff_id == handoffs.c.id
@@ -103,19 +102,18 @@ def _matters(is_asked_for: ColumnElement[bool]) -> Select[Any]:
         .outerjoin(teams, _is_of(teams, handoffs.c.team_id, handoffs))
         .outerjoin(_claimers, _is_of(_claimers, handoffs.c.claimed_by_id, handoffs))
         .outerjoin(assessments, of_handoff)
-        .where(own(handoffs), is_asked_for)
+        .where(own(handoffs), listed(handoffs.c.id))
     )
 
 
-_ADDRESSED, _MATTERS = among(_addressed, deliveries.c.id), among(_matters, handoffs.c.id)
+_ADDRESSED, _MATTERS = _addressed(), _matters()
 
 
 async def addressed(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID, Addressed]:
     """Return the deliveries of this account among the ids that have a recipient."""
     found = {}
     split = len(_OF_DELIVERY)
-    rows: Iterable[Sequence[Any]] = await run(tx, _ADDRESSED[tx.is_postgresql], {"ids": list(delivery_ids)})
-    for row in rows:
+    for row in await run(tx, _ADDRESSED, {"ids": delivery_ids}):
         delivery, user = DeliveryRow(*row[:split]), UserRow(*row[split:-3])
         found[delivery.id] = Addressed(delivery, user, row[-3], row[-2], row[-1])
     return found
@@ -123,7 +121,7 @@ async def addressed(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID,
 
 async def matters(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, Matter]:
     """Return the handoffs of this account among the ids, and what their mails speak of."""
-    found = await run(tx, _MATTERS[tx.is_postgresql], {"ids": list(handoff_ids)})
+    found = await run(tx, _MATTERS, {"ids": handoff_ids})
     return {row[0]: _matter(tuple(row)) for row in found}
 
 

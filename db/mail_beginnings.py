@@ -24,13 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from db.batches import among
 from db.deliveries import DeliveryRow, fail_pushes, failing_pushes
 from db.enums import DeliveryKind, DeliveryStatus, HandoffState
 from db.models import deliveries, delivery_attempts, handoffs
-from db.prepared import own, run, value
+from db.prepared import listed, own, run, value
 from db.session import Transaction, columns_of
-from db.types import UtcDateTime
+from db.types import IdList, UtcDateTime
 
 
 async def begin_all(
@@ -52,10 +51,10 @@ async def begin_all(
     values = {"lease": lease, "until": until, "at": at, "ids": list(pushes)}
     if tx.is_postgresql:
         values["pushes"] = list(pushes.values())
-        return _by_id(await run(tx, _begin_together, values))
-    begun = _by_id(await run(tx, _begin[False], values))
+        return _by_id(await run(tx, _BEGIN_TOGETHER, values))
+    begun = _by_id(await run(tx, _BEGIN, values))
     if begun:
-        await run(tx, _try[False], {"at": at, "ids": list(begun)})
+        await run(tx, _TRY, {"at": at, "ids": list(begun)})
         await fail_pushes(tx, [push_id for id_ in begun if (push_id := pushes[id_]) is not None])
     return begun
 
@@ -64,7 +63,7 @@ def _by_id(rows: Iterable[Sequence[Any]]) -> dict[UUID, DeliveryRow]:
     return {row[0]: DeliveryRow(*row) for row in rows}
 
 
-def _beginning(is_asked_for: ColumnElement[bool]) -> ReturningUpdate[Any]:
+def _beginning() -> ReturningUpdate[Any]:
     tells_of = case(
         (deliveries.c.kind == DeliveryKind.CLAIMED, HandoffState.CLAIMED.value), else_=HandoffState.OPEN.value
     )
@@ -74,7 +73,7 @@ def _beginning(is_asked_for: ColumnElement[bool]) -> ReturningUpdate[Any]:
     )
     return (
         update(deliveries)
-        .where(own(deliveries), is_asked_for, state.scalar_subquery() == tells_of)
+        .where(own(deliveries), listed(deliveries.c.id), state.scalar_subquery() == tells_of)
         .where(deliveries.c.leased_by == value("lease", Uuid()))
         .values(
             status=DeliveryStatus.SENDING,
@@ -91,13 +90,13 @@ def _trying(begun: FromClause, *conditions: ColumnElement[bool]) -> Insert:
     return insert(delivery_attempts).from_select(to, started.where(*conditions))
 
 
-_begin = among(_beginning, deliveries.c.id)
-_try = among(lambda is_asked_for: _trying(deliveries, own(deliveries), is_asked_for), deliveries.c.id)
+_BEGIN = _beginning()
+_TRY = _trying(deliveries, own(deliveries), listed(deliveries.c.id))
 
 
 def _beginning_together() -> Select[Any]:
     """PostgreSQL: one statement, which locks all that it is about to change before it changes the first."""
-    ids, pushes = value("ids", ARRAY(Uuid())), value("pushes", ARRAY(Uuid()))
+    ids, pushes = value("ids", IdList()), value("pushes", ARRAY(Uuid()))
     asked = func.unnest(ids, pushes).table_valued(column("id", Uuid), column("push_id", Uuid), name="asked")
     asked = asked.render_derived()
     held = (
@@ -108,7 +107,7 @@ def _beginning_together() -> Select[Any]:
         .cte("held")
     )
     are_held = select(func.count()).select_from(held).scalar_subquery() >= 0
-    begun = _begin[True].where(are_held).cte("begun")
+    begun = _BEGIN.where(are_held).cte("begun")
     tried = _trying(begun).returning(delivery_attempts.c.number).cte("tried")
     failed = (
         failing_pushes(own(deliveries))
@@ -119,4 +118,4 @@ def _beginning_together() -> Select[Any]:
     return select(*begun.c).add_cte(tried, failed)
 
 
-_begin_together = _beginning_together()
+_BEGIN_TOGETHER = _beginning_together()
