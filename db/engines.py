@@ -1,7 +1,9 @@
 """The connections of a process: which engine keeps how many, in which role, and how each is set up."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import Connection, Engine, event
@@ -18,6 +20,30 @@ _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "sqlite": "sqlite+aiosqlite",
 }
+
+
+class FileConnection(sqlite3.Connection):
+    """A connection to SQLite whose locks end with it.
+
+    Python's own leaves the file locked while anybody holds a cursor that was not read to its end, as the
+    traceback of whoever was cancelled does: SQLite closes a connection after its statements (Python 3.11).
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
+        super().__init__(*args, **options)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *args: Any) -> Any:  # noqa: ANN401 (the driver's)
+        """Make a cursor for SQLAlchemy. What is fetched in one visit has its own, and reads it to the end."""
+        made = super().cursor(*args)
+        self._cursors.add(made)
+        return made
+
+    def close(self) -> None:
+        """End what runs, roll back, and close the file."""
+        for cursor in list(self._cursors):
+            cursor.close()
+        super().close()
 
 
 def read_address(url: str) -> URL:
@@ -92,15 +118,15 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    writer = create_async_engine(address, pool_size=1, max_overflow=0, pool_timeout=60, hide_parameters=True)
-    reader = create_async_engine(
-        address,
-        pool_size=4,
-        max_overflow=0,
-        pool_timeout=60,
-        pool_reset_on_return=None,  # SQLAlchemy ends what it has begun, and all else is one statement
-        hide_parameters=True,
-    )
+    options: dict[str, Any] = {
+        "max_overflow": 0,
+        "pool_timeout": 60,
+        "connect_args": {"factory": FileConnection},
+        "hide_parameters": True,
+    }
+    writer = create_async_engine(address, pool_size=1, **options)
+    # SQLAlchemy ends what it has begun, and all else is one statement.
+    reader = create_async_engine(address, pool_size=4, pool_reset_on_return=None, **options)
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         _set_up_sqlite(engine.sync_engine, begin)
     return writer, reader

@@ -50,13 +50,14 @@ class Pooled:
 async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
     """Take a connection to PostgreSQL from the pool for the length of the block.
 
-    It is ended where it was lost, and where the block was cancelled: the server may still run a statement.
+    It is ended where it was lost, and where the block was cancelled or timed out: the server may still run a
+    statement.
     """
     pooled = await _check_out(engine)
     try:
         yield pooled
     except BaseException as error:
-        if not isinstance(error, Exception) or pooled.is_lost:
+        if not isinstance(error, Exception) or isinstance(error, TimeoutError) or pooled.is_lost:
             pooled.give_up()
         raise
     finally:

@@ -59,7 +59,8 @@ class AccountConnection(NativeConnection):
 
     async def roll_back(self) -> None:
         """End the transaction without effect, if it has begun."""
-        if self._first is None and self.is_in_transaction():
+        # The driver may not know yet that it has begun: whoever waited for the BEGIN may have given up.
+        if self._first is None:
             with faults():
                 await self.execute("ROLLBACK")
 
