@@ -45,7 +45,8 @@ class Native:
         expanded = compiled.construct_expanded_state(given_later)  # constants of an IN one by one
         stores: Mapping[str, Convert] = {**compiled._bind_processors, **expanded.processors}
         self._text: str = expanded.statement
-        self._constants: Mapping[str, Any] = expanded.parameters
+        given = expanded.parameters.items()
+        self._constants = {name: each for name, each in given if name not in given_later}
         self._parameters = [(name, stores.get(name)) for name in expanded.positiontup or ()]
         shown = getattr(statement, "exported_columns", ())
         self._loads = loads_of((column.type for column in shown), dialect)
@@ -55,6 +56,7 @@ class Native:
 
         Raises:
             IntegrityError, DBAPIError: as SQLAlchemy does.
+            KeyError: a value is not given.
         """
         stored = self._stored(values)
         await connection.begin()

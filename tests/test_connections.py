@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from db import sessions, users
 from db.models import teams
 from db.native import NativeConnection
+from db.prepared import run, value
 from db.session import Database
 from tests.cast import Cast
 from tests.sockets import eventually
@@ -100,6 +101,12 @@ async def test_a_transaction_that_asks_nothing_tells_the_server_nothing(cast: Ca
 
     assert sent == []
     assert not driver.is_in_transaction()
+
+
+async def test_a_statement_whose_value_is_forgotten_is_not_asked_with_null(cast: Cast) -> None:
+    async with cast.database.transaction(cast.account_id) as tx:
+        with pytest.raises(KeyError, match="_name"):
+            await run(tx, select(teams.c.id).where(teams.c.name == value("name", teams.c.name)), {})
 
 
 async def use(database: Database, cast: Cast) -> NativeConnection:
