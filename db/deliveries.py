@@ -40,7 +40,7 @@ from db.session import Transaction, columns_of, new_id
 from db.steps import Rows
 from db.types import IdList, UtcDateTime, is_listed
 
-_UNCONFIRMED = (DeliveryStatus.PENDING, DeliveryStatus.SENT)
+_IS_UNCONFIRMED = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
 
@@ -235,11 +235,10 @@ async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetim
             leased_by=None,
         )
     )
-    unconfirmed = deliveries.c.status.in_(_UNCONFIRMED)
     await tx.execute(
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.PUSH))
-        .where(or_(unconfirmed, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
+        .where(or_(_IS_UNCONFIRMED, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
         .values(
             status=DeliveryStatus.DELIVERED,
             error=None,
@@ -273,7 +272,7 @@ def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
     """Return the statement of `fail_pushes` for the pushes that fulfil the conditions."""
     return (
         update(deliveries)
-        .where(*conditions, or_(*(deliveries.c.status == status for status in _UNCONFIRMED)))
+        .where(*conditions, _IS_UNCONFIRMED)
         .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
     )
 

@@ -5,7 +5,7 @@ What runs often is therefore built once, with `value`s in the places of values, 
 one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -30,12 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from db.native import POSTGRESQL, SQLITE, Rows, converted, loads_of, native
+from db.native import POSTGRESQL, SQLITE, Rows, Values, converted, loads_of, native
 from db.session import Transaction
 from db.types import IdList, is_listed
 
 R = TypeVar("R")
-Values = Mapping[str, Any]
 
 
 def value(name: str, of: ColumnElement[Any] | TypeEngine[Any]) -> BindParameter[Any]:

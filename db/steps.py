@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Insert, Table, Update, insert, select
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-from db.prepared import Values
+from db.native import Values
 
 #: Gives a column of the handoff as it is after the move.
 Moved = Callable[[ColumnElement[Any]], ColumnElement[Any]]

@@ -1,7 +1,7 @@
 """Column types that mean the same on both engines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar
@@ -121,15 +121,20 @@ class is_among(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
         super().__init__(column, read.scalar_subquery())
 
 
+def _written(element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]) -> Iterator[str]:
+    """Return what an operator stands between, as SQL."""
+    return (compiler.process(each, **options) for each in element.clauses)
+
+
 @compiles(is_among, "postgresql")
 def _is_among_postgresql(element: is_among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, read = (compiler.process(each, **options) for each in element.clauses)
+    column, read = _written(element, compiler, options)
     return f"{column} = ANY (ARRAY{read})"
 
 
 @compiles(is_among, "sqlite")
 def _is_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, read = (compiler.process(each, **options) for each in element.clauses)
+    column, read = _written(element, compiler, options)
     return f"{column} IN {read}"
 
 
@@ -142,25 +147,25 @@ class is_listed(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
 
 @compiles(is_listed, "postgresql")
 def _is_listed_postgresql(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    column, ids = _written(element, compiler, options)
     return f"{column} = ANY ({ids})"
 
 
 @compiles(is_listed, "sqlite")
 def _is_listed_sqlite(element: is_listed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    column, ids = _written(element, compiler, options)
     return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 (parts of a compiled statement)
 
 
 @compiles(later, "postgresql")
 def _later_postgresql(element: later, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    at, seconds = (compiler.process(each, **options) for each in element.clauses)
+    at, seconds = _written(element, compiler, options)
     return f"({at} + make_interval(secs => {seconds}))"
 
 
 @compiles(later, "sqlite")
 def _later_sqlite(element: later, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     # The fraction is kept as it is written: SQLite's own functions know milliseconds only.
-    at, seconds = (compiler.process(each, **options) for each in element.clauses)
+    at, seconds = _written(element, compiler, options)
     whole = f"strftime('%Y-%m-%d %H:%M:%S', substr({at}, 1, 19), ({seconds}) || ' seconds')"
     return f"({whole} || substr({at}, 20))"

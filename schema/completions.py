@@ -5,7 +5,6 @@ selection. So for each selection of a type the source of a Python function is wr
 attributes, checks that each value is exactly what its type makes unchanged, and builds the dict.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +26,8 @@ from graphql import (
 )
 from graphql.execution.collect_fields import CollectedFields, FieldDetails
 from graphql.type.introspection import TypeNameMetaFieldDef
+
+from schema.remembered import Remembered
 
 if TYPE_CHECKING:
     from schema.execution import CompletingExecutor
@@ -60,7 +61,6 @@ class NotPlainError(Exception):
 class Completion:
     """How the objects of a type are completed for a selection."""
 
-    nodes: Sequence[FieldNode]  #: held, so that their ids are nobody else's
     mixed: Mixed | None  #: None: no field is plain
     whole: Whole | None  #: None: some field is not plain
 
@@ -75,9 +75,9 @@ class PlannedFields(dict[str, list[FieldDetails]]):
 class Completions:
     """The selections that were looked at before."""
 
-    _known: OrderedDict[object, Completion] = field(default_factory=OrderedDict)
-    _collected: OrderedDict[object, tuple[Sequence[FieldNode], CollectedFields | None]] = field(
-        default_factory=OrderedDict
+    _known: Remembered[Completion] = field(default_factory=lambda: Remembered(_MOST_REMEMBERED))
+    _collected: Remembered[CollectedFields | None] = field(
+        default_factory=lambda: Remembered(_MOST_REMEMBERED)
     )
 
     def find(self, executor: "CompletingExecutor", kind: GraphQLObjectType, fields: Fields) -> Completion:
@@ -85,25 +85,16 @@ class Completions:
         if isinstance(fields, PlannedFields):
             return fields.completion
         key = (kind.name, *((name, *(id(one.node) for one in same)) for name, same in fields.items()))
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = _Writer(executor, self, kind).completion(fields)
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known.popitem(last=False)
-        return known
+        nodes = [one.node for same in fields.values() for one in same]
+        return self._known.find(key, nodes, lambda: _Writer(executor, self, kind).completion(fields, nodes))
 
     def collect(
         self, executor: "CompletingExecutor", kind: GraphQLObjectType, same: list[FieldDetails]
     ) -> CollectedFields | None:
         """Return what is selected of an object; None where that depends on variables."""
         key = (kind.name, *(id(one.node) for one in same))
-        known = self._collected.get(key)
-        if known is None:
-            nodes = [one.node for one in same]
-            known = self._collected[key] = nodes, self._collect(executor, kind, same, nodes)
-            if len(self._collected) > _MOST_REMEMBERED:
-                self._collected.popitem(last=False)
-        return known[1]
+        nodes = [one.node for one in same]
+        return self._collected.find(key, nodes, lambda: self._collect(executor, kind, same, nodes))
 
     def _collect(
         self,
@@ -136,13 +127,12 @@ class _Writer:
             "refuse": _refuse,
         }
 
-    def completion(self, fields: Fields) -> Completion:
-        """Write what there is to write."""
-        nodes = [one.node for same in fields.values() for one in same]
+    def completion(self, fields: Fields, nodes: Sequence[FieldNode]) -> Completion:
+        """Write what there is to write; the nodes are those of the fields."""
         fragments = self._executor.fragment_definitions
         if any(_has_directives(node.selection_set, fragments) for node in nodes):
-            return Completion(nodes, None, None)  # what is selected further down depends on variables
-        return Completion(nodes, self._mixed(fields), self._whole(fields))
+            return Completion(None, None)  # what is selected further down depends on variables
+        return Completion(self._mixed(fields), self._whole(fields))
 
     def _mixed(self, fields: Fields) -> Mixed | None:
         parts = {key: self._leaf(key, same) for key, same in fields.items()}

@@ -8,7 +8,6 @@ directive or an argument, is left to graphql-core, and so is everything about er
 module cannot fail.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +27,7 @@ from db.handoffs import QueueOrder
 from db.pages import Page
 from db.queue import Path
 from schema.connections import write_cursor
+from schema.remembered import Remembered
 
 _MOST_REMEMBERED = 512
 
@@ -105,7 +105,6 @@ class Selection:
 
     paths: tuple[Path, ...]  #: the columns that it needs
     is_counted: bool  #: whether it asks for the length of the whole list
-    _nodes: Sequence[FieldNode]  #: held, so that their ids are nobody else's
     _write: Callable[..., dict[str, Any]]
     _key: tuple[int, ...]  #: where the values of the sort key stand in a row
     _order: str
@@ -139,8 +138,8 @@ class SelectionOfOne:
 class Selections:
     """The selections that were looked at before."""
 
-    #: With the nodes of each, held so that their ids are nobody else's.
-    _known: OrderedDict[object, tuple[Sequence[FieldNode], Any]] = field(default_factory=OrderedDict)
+    _pages: Remembered[Selection | None] = field(default_factory=lambda: Remembered(_MOST_REMEMBERED))
+    _ones: Remembered[SelectionOfOne | None] = field(default_factory=lambda: Remembered(_MOST_REMEMBERED))
 
     def find(
         self,
@@ -150,10 +149,8 @@ class Selections:
         order: QueueOrder,
     ) -> Selection | None:
         """Return the selection of a page of the queue; None where it holds more than columns."""
-        found: Selection | None = self._remembered(
-            (*map(id, nodes), order), nodes, lambda: _Writer(schema, fragments, order).selection(nodes)
-        )
-        return found
+        key = (*map(id, nodes), order)
+        return self._pages.find(key, nodes, lambda: _Writer(schema, fragments, order).selection(nodes))
 
     def find_one(
         self,
@@ -162,17 +159,8 @@ class Selections:
         fragments: Mapping[str, FragmentDefinitionNode],
     ) -> SelectionOfOne | None:
         """Return the selection of one handoff; None where it holds more than columns."""
-        found: SelectionOfOne | None = self._remembered(
-            (*map(id, nodes), None), nodes, lambda: _Writer(schema, fragments).selection_of_one(nodes)
-        )
-        return found
-
-    def _remembered(self, key: object, nodes: Sequence[FieldNode], write: Callable[[], Any]) -> Any:  # noqa: ANN401
-        if key not in self._known:
-            self._known[key] = nodes, write()
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known.popitem(last=False)
-        return self._known[key][1]
+        key = tuple(map(id, nodes))
+        return self._ones.find(key, nodes, lambda: _Writer(schema, fragments).selection_of_one(nodes))
 
 
 class _NotPlainError(Exception):
@@ -206,7 +194,7 @@ class _Writer:
         source = f"def write(rows, cursor, count, *, has_next, has_previous, start, end):\n    return {body}"
         names: dict[str, Any] = {"PRIORITIES": _PRIORITIES}
         exec(source, names)  # noqa: S102 (made of the names of the schema and of aliases, which are names too)
-        return Selection(tuple(self._places), self._is_counted, nodes, names["write"], key, self._order.value)
+        return Selection(tuple(self._places), self._is_counted, names["write"], key, self._order.value)
 
     def selection_of_one(self, nodes: Sequence[FieldNode]) -> SelectionOfOne | None:
         """Write the function of the fields that ask for one handoff."""

@@ -30,6 +30,7 @@ from resolvers.identity import Caller
 from schema.context import Context, Services
 from schema.execution import CompletingExecutor
 from schema.outlets import current_outlet
+from schema.remembered import Remembered
 
 if TYPE_CHECKING:
     from schema.fanout import Fanout
@@ -98,20 +99,18 @@ class _Result:
 class Streams:
     """The events that are executed on this node, each once for equal subscriptions."""
 
-    _operations: OrderedDict[int, _Operation] = field(default_factory=OrderedDict)
+    _operations: Remembered[_Operation] = field(default_factory=lambda: Remembered(_MOST_OPERATIONS))
     _results: OrderedDict[object, _Result] = field(default_factory=OrderedDict)
     fanouts: dict[object, "Fanout"] = field(default_factory=dict)  #: of the audiences that are written to
 
     def operation(self, executor: "SharingExecutor") -> _Operation:
         """Return what is known of the executor's operation."""
         node = executor.operation
-        known = self._operations.get(id(node))
-        if known is None:
-            known = _Operation(node, _variables_in(node, executor.fragment_definitions))
-            self._operations[id(node)] = known
-            if len(self._operations) > _MOST_OPERATIONS:
-                self._operations.popitem(last=False)
-        return known
+
+        def look() -> _Operation:
+            return _Operation(node, _variables_in(node, executor.fragment_definitions))
+
+        return self._operations.find(id(node), [node], look)
 
     async def once(
         self,
