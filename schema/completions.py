@@ -92,9 +92,10 @@ class Completions:
         self, executor: "CompletingExecutor", kind: GraphQLObjectType, same: list[FieldDetails]
     ) -> CollectedFields | None:
         """Return what is selected of an object; None where that depends on variables."""
-        key = (kind.name, *(id(one.node) for one in same))
         nodes = [one.node for one in same]
-        return self._collected.find(key, nodes, lambda: self._collect(executor, kind, same, nodes))
+        return self._collected.find(
+            (kind.name, *map(id, nodes)), nodes, lambda: self._collect(executor, kind, same, nodes)
+        )
 
     def _collect(
         self,
