@@ -25,7 +25,7 @@ COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database(
 
 async def test_connections_that_the_server_has_ended_fail_nobody(cast: Cast) -> None:
     database = cast.database
-    drivers = await asyncio.gather(*(use(database, cast) for _ in range(40)))
+    drivers = await use_many(database, cast, 40)
     async with database.owning() as tx:
         await tx.connection.execute(text(TERMINATE))
 
@@ -34,9 +34,7 @@ async def test_connections_that_the_server_has_ended_fail_nobody(cast: Cast) -> 
 
     await eventually(all_ended)
 
-    again = await asyncio.gather(*(use(database, cast) for _ in range(40)))
-
-    assert not {id(driver) for driver in again} & {id(driver) for driver in drivers}
+    assert not await use_many(database, cast, 40) & drivers
 
 
 async def test_no_more_connections_are_opened_than_are_kept(database_url: str, cast: Cast) -> None:
@@ -47,9 +45,9 @@ async def test_no_more_connections_are_opened_than_are_kept(database_url: str, c
             return int((await tx.connection.execute(text(COUNT))).scalar_one())
 
     before = await count()
-    await asyncio.gather(*(use(database, cast) for _ in range(100)))
+    await use_many(database, cast, 100)
     after_first = await count()
-    drivers = set(map(id, await asyncio.gather(*(use(database, cast) for _ in range(100)))))
+    drivers = await use_many(database, cast, 100)
 
     assert after_first - before == 25  # 10 that read and 15 that write
     assert await count() == after_first
@@ -109,11 +107,18 @@ async def test_a_statement_whose_value_is_forgotten_is_not_asked_with_null(cast:
             await run(tx, select(teams.c.id).where(teams.c.name == value("name", teams.c.name)), {})
 
 
-async def use(database: Database, cast: Cast) -> NativeConnection:
-    """Read and write by one connection each, and return the one that writes."""
-    async with database.reading(cast.account_id) as tx:
-        await users.by_ids(tx, [cast.alice.id])
-    async with database.transaction(cast.account_id) as tx:
-        await users.by_ids(tx, [cast.alice.id])
-        assert tx.driver is not None
-        return tx.driver
+async def use_many(database: Database, cast: Cast, times: int) -> set[NativeConnection]:
+    """Read and write at once, by one connection each, and return those that were used."""
+    used = await asyncio.gather(*(use(database, cast) for _ in range(times)))
+    return {driver for both in used for driver in both}
+
+
+async def use(database: Database, cast: Cast) -> list[NativeConnection]:
+    """Read and write by one connection each, and return both."""
+    used = []
+    for begin in (database.reading, database.transaction):
+        async with begin(cast.account_id) as tx:
+            await users.by_ids(tx, [cast.alice.id])
+            assert tx.driver is not None
+            used.append(tx.driver)
+    return used
