@@ -25,7 +25,7 @@ from uuid_utils.compat import uuid7
 from db import engines
 from db.native import POSTGRESQL, NativeConnection, Rows, Values, native
 from db.pooled import Pooled, checked_out, glance_at_sqlite
-from db.row_security import AccountConnection, begun
+from db.row_security import AccountConnection, Lock, begun
 
 R = TypeVar("R")
 
@@ -90,14 +90,14 @@ class Transaction(SystemTransaction):
             self._on_sqlite = cast("aiosqlite.Connection", pooled.driver_connection)
         return self._on_sqlite
 
-    async def lock(self, statement: str) -> None:
-        """Run a statement without parameters that locks rows, on PostgreSQL: SQLite has locked everything.
+    async def lock(self, lock: Lock, locked_id: UUID) -> None:
+        """Lock rows of the account, on PostgreSQL: SQLite has locked everything.
 
         It goes with the BEGIN where the transaction has not begun. What is read after it is as those left it
         who held the rows before.
         """
         if isinstance(self.driver, AccountConnection):
-            await self.driver.lock(statement)
+            await self.driver.lock(lock, self.account_id, locked_id)
 
     def own(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row of `table`, or of an alias of it, belongs to this account."""

@@ -13,6 +13,7 @@ from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
 from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own, value
+from db.row_security import Lock
 from db.session import Transaction, columns_of, new_id
 from db.steps import Moved, Step, looked_up
 
@@ -94,12 +95,12 @@ async def lock_of_handoff(tx: Transaction, handoff_id: UUID) -> SessionRow | Non
 
 async def hold(tx: Transaction, session_id: UUID) -> None:
     """Hold a session like `lock`, without reading it: what is read after this is as the others left it."""
-    await tx.lock(_HOLD.format(tx.account_id, session_id))
+    await tx.lock(_HOLD, session_id)
 
 
 async def hold_of_handoff(tx: Transaction, handoff_id: UUID) -> None:
     """Hold the session of a handoff like `hold`."""
-    await tx.lock(_HOLD_OF_HANDOFF.format(tx.account_id, handoff_id))
+    await tx.lock(_HOLD_OF_HANDOFF, handoff_id)
 
 
 def ask(session_id: UUID) -> Ask[SessionRow]:
@@ -275,8 +276,9 @@ _BRANCHES = (
     .order_by(session_branches.c.order)
 )
 # With the values in it, for `Transaction.lock`: those are UUIDs, which hold nothing but digits and dashes.
-_HOLD = "SELECT FROM sessions WHERE account_id = '{0!s}' AND id = '{1!s}' FOR UPDATE"
-_HOLD_OF_HANDOFF = (
-    "SELECT FROM sessions WHERE account_id = '{0!s}' AND id = "
-    "(SELECT session_id FROM handoffs WHERE account_id = '{0!s}' AND id = '{1!s}') FOR UPDATE"
+_HOLD = Lock("hold_session", "SELECT FROM sessions WHERE account_id = $1 AND id = $2 FOR UPDATE")
+_HOLD_OF_HANDOFF = Lock(
+    "hold_session_of_handoff",
+    "SELECT FROM sessions WHERE account_id = $1 AND id = "
+    "(SELECT session_id FROM handoffs WHERE account_id = $1 AND id = $2) FOR UPDATE",
 )

@@ -25,7 +25,7 @@ QUEUE = """{ queue(first: 100) { edges { node {
   id notes handedOffBy { name } session { status owner { name } team { name } }
 } } } }"""
 #: With the BEGIN go the account and the lock of the session.
-TO_BEGIN = ["BEGIN", "SELECT set_config", "SELECT FROM sessions"]
+TO_BEGIN = ["BEGIN", "SET LOCAL app.account_id", "EXECUTE hold_session"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ async def test_the_account_costs_no_message_of_its_own(filled: Cast) -> None:
 
     (begin,) = sent  # what is prepared is not logged
     assert begin.startswith("BEGIN")
-    assert begin.endswith(f";SELECT set_config('app.account_id', '{filled.account_id}', true)")
+    assert begin.endswith(f";SET LOCAL app.account_id = '{filled.account_id}'")
 
 
 @on_postgresql
@@ -218,11 +218,9 @@ async def test_a_reader_s_connection_is_bound_anew_only_for_another_account(fill
                 await driver.bind(filled.other_account_id)
                 found = await _accounts_in(tx, "users")
         assert found == [filled.other_account_id]
-        return [query for query in sent if "set_config" in query]
+        return [query for query in sent if query.startswith("SET ")]
 
-    assert await bound_for(filled.account_id) == [
-        f"SELECT set_config('app.account_id', '{filled.other_account_id}', false)"
-    ]
+    assert await bound_for(filled.account_id) == [f"SET app.account_id = '{filled.other_account_id}'"]
     assert await bound_for(filled.other_account_id) == []
 
 
