@@ -4,7 +4,7 @@ Everything else in db/ takes the transaction of one account.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -91,21 +91,29 @@ class FoundApiKey:
     user: UserRow
 
 
-async def find_api_key(tx: SystemTransaction, key_id: UUID) -> FoundApiKey | None:
-    """Return a key of any account, revoked or not."""
-    of_key, of_user = columns_of(ApiKeyRow, api_keys), columns_of(UserRow, users)
-    is_owner = and_(users.c.account_id == api_keys.c.account_id, users.c.id == api_keys.c.user_id)
-    statement = (
-        select(*of_key, api_keys.c.secret_hash, account_counters.c.event_sequence, *of_user)
-        .join_from(api_keys, users, is_owner)
-        .join(account_counters, account_counters.c.account_id == api_keys.c.account_id)
-        .where(api_keys.c.id == key_id)
+_OF_KEY = len(fields(ApiKeyRow))
+_API_KEY = (
+    select(
+        *columns_of(ApiKeyRow, api_keys),
+        api_keys.c.secret_hash,
+        account_counters.c.event_sequence,
+        *columns_of(UserRow, users),
     )
-    row = (await tx.connection.execute(statement)).first()
-    if row is None:
+    .join_from(
+        api_keys, users, and_(users.c.account_id == api_keys.c.account_id, users.c.id == api_keys.c.user_id)
+    )
+    .join(account_counters, account_counters.c.account_id == api_keys.c.account_id)
+    .where(api_keys.c.id == bindparam("id", type_=api_keys.c.id.type))
+)
+
+
+async def find_api_key(database: Database, key_id: UUID) -> FoundApiKey | None:
+    """Return a key of any account, revoked or not."""
+    rows = await database.system_glance(_API_KEY, {"id": key_id})
+    if not rows:
         return None
-    length = len(of_key)
-    return FoundApiKey(ApiKeyRow(*row[:length]), row[length], row[length + 1], UserRow(*row[length + 2 :]))
+    key, (secret_hash, event_sequence, *user) = rows[0][:_OF_KEY], rows[0][_OF_KEY:]
+    return FoundApiKey(ApiKeyRow(*key), secret_hash, event_sequence, UserRow(*user))
 
 
 async def note_key_uses(tx: SystemTransaction, used_at: dict[UUID, datetime], *, every: timedelta) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from db import system
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope
-from db.session import SystemTransaction
+from db.session import Database
 from db.users import UserRow
 from resolvers.api_keys import read_token
 from resolvers.credentials import hash_secret
@@ -55,14 +55,14 @@ def caller_of_proof(user: UserRow | None, proof: Proof, *, event_sequence: int |
     return Caller(user=user, expires_at=proof.expires_at, event_sequence=event_sequence)
 
 
-async def caller_of_key(tx: SystemTransaction, token: str) -> Caller:
+async def caller_of_key(database: Database, token: str) -> Caller:
     """Return the user whose API key this is.
 
     Raises:
         Unauthenticated: nobody has such a key, it was revoked, or its user may not sign in.
     """
     read = read_token(token)
-    found = None if read is None else await system.find_api_key(tx, read.key_id)
+    found = None if read is None else await system.find_api_key(database, read.key_id)
     if read is None or found is None or not _is_secret(read.secret, found.secret_hash):
         raise Unauthenticated("This API key is not valid. Get a new one.")
     if found.key.revoked_at is not None:

@@ -129,8 +129,7 @@ class Identify:
         return await self._provider.read(token)
 
     async def _by_key(self, token: str) -> Caller:
-        async with self._database.system_reading() as tx:
-            caller = await caller_of_key(tx, token)
+        caller = await caller_of_key(self._database, token)
         if caller.key is not None:
             self._key_uses.note(caller.key)
         return caller

@@ -136,8 +136,7 @@ async def list_keys(settings: Settings, account: str) -> list[str]:
 async def revoke_key(settings: Settings, key_id: UUID) -> str:
     """Refuse the API key with this id, and say so."""
     async with _database(settings) as database:
-        async with database.system_reading() as system_tx:
-            found = await system.find_api_key(system_tx, key_id)
+        found = await system.find_api_key(database, key_id)
         if found is None:
             raise NotFound(f"No API key has the id {key_id}.")
         async with database.transaction(found.key.account_id) as tx:
