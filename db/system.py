@@ -15,10 +15,8 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    case,
     delete,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -27,7 +25,6 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.api_keys import ApiKeyRow
-from db.audit import PATIENCE
 from db.enums import AssessmentStatus, Channel, DeliveryKind, DeliveryStatus, HandoffState
 from db.models import (
     account_counters,
@@ -295,31 +292,3 @@ async def give_back(tx: SystemTransaction, lease: UUID) -> int:
     )
     statement = update(deliveries).where(deliveries.c.id.in_(held))
     return await tx.execute(statement.values(leased_by=None, lease_until=None))
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What the workers of all accounts have not done yet."""
-
-    due: int  #: mails that are due and not sent
-    overdue: int  #: of them, those that are later than `db.audit.PATIENCE`
-    oldest_seconds: float  #: how long the longest waiting one has been due
-    notes: int  #: notes that are due and not in their tickets
-
-
-async def backlog(tx: SystemTransaction, *, now: datetime) -> Backlog:
-    """Count what is due, over all accounts."""
-    is_overdue = deliveries.c.first_due_at < now - PATIENCE
-    statement = (
-        select(func.count(), func.count(case((is_overdue, 1))), func.min(deliveries.c.first_due_at))
-        .where(deliveries.c.channel == Channel.EMAIL, deliveries.c.first_due_at <= now)
-        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
-    )
-    due, overdue, oldest = (await tx.connection.execute(statement)).one()
-    notes = (
-        select(func.count())
-        .where(deliveries.c.channel == Channel.PSA_NOTE, deliveries.c.first_due_at <= now)
-        .where(deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENDING)))
-    )
-    waits = 0.0 if oldest is None else (now - oldest).total_seconds()
-    return Backlog(due, overdue, waits, await tx.fetch_value(notes))

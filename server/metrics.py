@@ -8,7 +8,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from db import system
+from db import figures
+from db.figures import Attendance, Backlog
 from schema.context import utc_now
 from server.process import Node
 
@@ -18,7 +19,7 @@ _ANSWER_SECONDS = 5.0
 
 
 class Metrics:
-    """The gauges of one node. Those of the outbox are the same on every node: they count the database."""
+    """The gauges of one node. All but two are the same on every node: they count the database."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -27,6 +28,9 @@ class Metrics:
         self._overdue = self._gauge("deliveries_overdue", "Deliveries that are more than a minute late")
         self._oldest = self._gauge("oldest_due_seconds", "How long the longest waiting mail has been due")
         self._notes = self._gauge("psa_notes_due", "Notes that are due and not in their tickets yet")
+        self._nodes = self._gauge("nodes", "Nodes that beat")
+        self._everywhere = self._gauge("dashboards_everywhere", "Dashboards of responders on all nodes")
+        self._responders = self._gauge("responders_online", "Responders who have a dashboard on any node")
         self._dashboards = self._gauge("dashboards", "Dashboards of responders connected to this node")
         self._connected = self._gauge("broadcast_connected", "1 while wake-ups reach this node")
 
@@ -37,17 +41,25 @@ class Metrics:
         """
         try:
             async with asyncio.timeout(_ANSWER_SECONDS), self._node.database.system_reading() as tx:
-                backlog = await system.backlog(tx, now=utc_now())
+                now = utc_now()
+                backlog = await figures.backlog(tx, now=now)
+                attendance = await figures.attendance(tx, now=now)
         except Exception:
             log.warning("deliveries not counted", exc_info=True)
             return self._refuse()
+        self._show(backlog, attendance)
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def _show(self, backlog: Backlog, attendance: Attendance) -> None:
         self._due.set(backlog.due)
         self._overdue.set(backlog.overdue)
         self._oldest.set(backlog.oldest_seconds)
         self._notes.set(backlog.notes)
+        self._nodes.set(attendance.nodes)
+        self._everywhere.set(attendance.dashboards)
+        self._responders.set(attendance.responders)
         self._dashboards.set(self._node.presence.count)
         self._connected.set(self._node.wakeups.connected)
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     def _refuse(self) -> Response:
         parts = {

@@ -8,6 +8,7 @@ from tests.client import Api
 from tests.feeds import rename_table
 from tests.mailing import change_deliveries, make_outbox, open_dashboard
 from tests.servers.smtp import SmtpServer
+from tests.test_presence_of_nodes import age_beats, nodes_with_people
 
 
 async def figures(api: Api) -> dict[str, float]:
@@ -45,6 +46,25 @@ async def test_metrics_show_what_workers_have_not_done_yet(api: Api, smtp: SmtpS
     assert idle["oldest_due_seconds"] == 0
     assert late["oldest_due_seconds"] >= timedelta(minutes=10).total_seconds()
     assert idle["broadcast_connected"] == 1
+
+
+async def test_metrics_of_any_node_show_who_is_at_a_screen_on_all_of_them(api: Api) -> None:
+    cast = api.cast
+    names = ("nodes", "dashboards_everywhere", "responders_online", "dashboards")
+    idle = await figures(api)
+    await open_dashboard(cast.database, cast.bob)
+    await open_dashboard(cast.database, cast.bob, team_id=cast.team_id)
+    await open_dashboard(cast.database, cast.olivia)
+    busy = await figures(api)
+
+    await age_beats(cast.database, await nodes_with_people(cast.database))
+
+    beating = idle["nodes"]
+    assert [tuple(found[name] for name in names) for found in (idle, busy, await figures(api))] == [
+        (beating, 0, 0, 0),
+        (beating + 3, 3, 2, 0),
+        (beating, 0, 0, 0),
+    ]
 
 
 async def test_without_a_database_metrics_say_so_and_what_the_node_knows_itself(api: Api) -> None:
