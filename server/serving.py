@@ -129,7 +129,14 @@ async def serve_beside(settings: Settings, place: Place, listeners: list[socket.
         settings = settings.model_copy(update={"worker": "off"})
     server = _make_server(settings)
     asyncio.get_running_loop().add_reader(place.parent, server.stop)
+    _keep_beating(place)
     await _run(server, listeners)
+
+
+def _keep_beating(place: Place) -> None:
+    """Tell the parent for as long as the event loop turns that it does."""
+    place.beat()
+    asyncio.get_running_loop().call_later(place.beat_seconds, _keep_beating, place)
 
 
 def _make_server(settings: Settings) -> Server:

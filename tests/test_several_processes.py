@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -261,6 +262,50 @@ def test_a_process_that_cannot_start_ends_all() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "ending\n", "")
+
+
+#: The first process in place 1 hangs; its successor says so, and the service is ended.
+HANGING = """
+import os, pathlib, signal, sys, time
+from server.supervisor import Supervisor
+
+hung = pathlib.Path(sys.argv[1])
+
+def work(place):
+    while place.number == 0 or hung.exists():
+        place.beat()
+        if place.number == 1:
+            print("replaced", flush=True)
+            os.kill(os.getppid(), signal.SIGTERM)
+            signal.pause()
+        time.sleep(place.beat_seconds)
+    hung.touch()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(3600)
+
+sys.exit(Supervisor(2, work, hung_seconds=5.0).run(when_ending=lambda: print("ending")))
+"""
+
+
+def test_a_process_that_hangs_is_replaced_and_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HANGING, str(tmp_path / "hung")]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (ended.returncode, ended.stdout) == (0, "replaced\nending\n")
+    assert ended.stderr.splitlines() == ["process hangs; killing it", "process died; starting it anew"]
+
+
+@pytest.mark.long
+async def test_a_process_of_the_service_that_hangs_is_replaced(live: Live, service: HandoffProcess) -> None:
+    one, other = processes_of(service)
+
+    os.kill(one, signal.SIGSTOP)
+
+    await eventually(lambda: is_replaced(service, one), within=120)
+    assert other in processes_of(service)
+    assert service.stderr.count("process hangs; killing it") == 1
+    assert (await live.ask(live.cast.bob, "{ me { online } }")).only() == {"online": False}
 
 
 def describe(database_url: str, **settings: str) -> HandoffProcess:
