@@ -1,7 +1,9 @@
 """What every operation is given: one context for an HTTP request, or for a socket and all that runs on it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +11,7 @@ from uuid import UUID
 
 import strawberry
 
-from db.session import Database
+from db.session import Database, Transaction
 from db.users import UserRow
 from notify.feed import Feed
 from notify.presence import Presence
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from schema.completions import Completions
     from schema.selections import Selections
     from schema.streams import Streams
+
+
+#: How many reads that may take seconds a node lets go on at once.
+_LONG_READS = 2
 
 
 class RateLimits(Protocol):
@@ -72,6 +78,7 @@ class Services:
     push_grace: timedelta  #: how long a push may stay unconfirmed before the mail goes
     assessment_wait: timedelta | None = None  #: how long mails wait for an assessment; None: none is made
     recheck_seconds: float = 2.0  #: how often a running subscription asks whether its viewer may go on
+    long_reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LONG_READS))
     now: Callable[[], datetime] = utc_now
 
 
@@ -151,6 +158,15 @@ class Context:
         wait = await self.services.rate_limits.hit(action, viewer.account_id, viewer.id)
         if wait is not None:
             raise RateLimited(wait)
+
+    @asynccontextmanager
+    async def long_reading(self) -> AsyncIterator[Transaction]:
+        """Open what only reads, and may take seconds: after those who came before.
+
+        A few at a time, whoever asks: a year of statistics must not keep the queue waiting for a connection.
+        """
+        async with self.services.long_reads, self.services.database.reading(self.account_id) as tx:
+            yield tx
 
     @property
     def account_id(self) -> UUID:

@@ -212,8 +212,7 @@ class Query:
     ) -> EscalationStats:
         """Count."""
         window = statistics.clean_window(since, until)
-        context = info.context
-        async with context.services.database.reading(context.account_id) as tx:
+        async with info.context.long_reading() as tx:
             found = await statistics.escalation_stats(tx, window, group_by)
         return EscalationStats.from_found(window, found)
 

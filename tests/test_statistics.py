@@ -1,9 +1,11 @@
 """What the statistics say of escalations: what counts, from when to when, and in which group."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db.enums import HandoffIntent, HandoffPriority
 from schema.context import utc_now
@@ -11,6 +13,7 @@ from tests.client import Answer, Api
 from tests.desk import NOON, Desk
 from tests.mailing import change_deliveries, make_outbox
 from tests.servers.smtp import SmtpServer
+from tests.sockets import eventually
 
 FIGURES = """
   key escalated claimed reminders released bouncedBack
@@ -392,3 +395,27 @@ async def test_a_user_of_no_role_but_viewer_may_read_them_and_nobody_unknown(api
 
     assert [answer.errors for answer in found] == [[], []]
     assert nobody.refusal() == ("UNAUTHENTICATED", "Sign in: send a valid token.")
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_statistics_that_take_long_leave_connections_to_everybody_else(api: Api, desk: Desk) -> None:
+    await desk.start(api.cast.alice)
+    async with asyncio.TaskGroup() as tasks, api.cast.database.owning() as tx:
+        await tx.execute(text("LOCK TABLE handoffs IN ACCESS EXCLUSIVE MODE"))
+        asked = [tasks.create_task(ask(api, NOON, NOON + HOUR)) for _ in range(30)]
+        await eventually(lambda: are_waiting(api, 2))
+
+        meanwhile = await api.ask(api.cast.bob, "{ sessions { edges { node { status } } } }")
+
+    assert meanwhile.only() == {"edges": [{"node": {"status": "ACTIVE"}}]}
+    assert [answer.result().only()["total"] for answer in asked] == [NOTHING] * 30
+
+
+async def are_waiting(api: Api, count: int) -> bool:
+    """Tell whether as many statements wait for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with api.cast.database.owning() as tx:
+        return bool(await tx.fetch_value(waiting) == count)

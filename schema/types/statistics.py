@@ -169,16 +169,14 @@ class EscalationStats:
     )
     async def assessments(self, info: Info) -> list[AssessmentStats]:
         """Count the verdicts, where a client asks."""
-        context = info.context
-        async with context.services.database.reading(context.account_id) as tx:
+        async with info.context.long_reading() as tx:
             found = await statistics.assessment_stats(tx, self.window)
         return [AssessmentStats.from_found(one) for one in found]
 
     @strawberry.field(description="The deliveries about them, for every channel.")
     async def channels(self, info: Info) -> list[ChannelStats]:
         """Count the deliveries, where a client asks."""
-        context = info.context
-        async with context.services.database.reading(context.account_id) as tx:
+        async with info.context.long_reading() as tx:
             found = await statistics.channel_stats(tx, self.window)
         return [ChannelStats.from_found(figures) for figures in found]
 
