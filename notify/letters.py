@@ -11,7 +11,7 @@ from db.enums import ASKING_KINDS, DeliveryKind, DeliveryStatus, SkipReason
 from db.letters import Addressed, Matter
 from db.session import Transaction
 from notify import policy
-from notify.messages import BranchLine, EscalationMail
+from notify.escalation_mails import BranchLine, EscalationMail
 
 
 @dataclass(frozen=True, slots=True)

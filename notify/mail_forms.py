@@ -16,10 +16,10 @@ from functools import lru_cache
 from itertools import groupby
 
 from notify.envelopes import SEVEN_BIT, Envelope, sealed, stuffed
+from notify.escalation_mails import EscalationMail
 from notify.mail_headers import address, mailbox_line, quoted_printable
 from notify.messages import (
     MARK,
-    EscalationMail,
     filled,
     message_id,
     of_all,

@@ -18,9 +18,9 @@ from db.system import Leased
 from notify.envelopes import Envelope
 from notify.letters import Letter
 from notify.mail_forms import write
+from notify.mail_headers import UnusableAddress
 from notify.mail_ledger import Answer, MailLedger
 from notify.mailers import Mailers
-from notify.messages import UnusableAddress
 from notify.smtp import Mailer, PermanentFault, SendFault
 
 log = logging.getLogger(__name__)

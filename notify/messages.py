@@ -5,8 +5,8 @@ Whatever a person typed is data here: it can break neither a header nor the page
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from email.headerregistry import BaseHeader
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,20 +16,11 @@ from uuid import UUID
 
 from markupsafe import escape
 
-from db.assessments import Statements
-from notify.mail_headers import UnusableAddress, body_part, header, header_text, mailbox, sender_address
+from notify.escalation_mails import EscalationMail
+from notify.mail_headers import body_part, header, header_text, mailbox, sender_address
 from notify.mail_templates import PAGE, TEXT, wrapped
-from notify.mail_text import capped, legible, one_line, shortened
-
-__all__ = ["BranchLine", "EscalationMail", "UnusableAddress", "render"]
-
-SUBJECT_LIMIT = 120  #: characters of the problem's summary in a subject
-NOTES_LIMIT = 20_000  #: characters; Gmail clips a page over 102 KB
-PROBLEM_LIMIT = 2_000  #: characters
-LINE_LIMIT = 300  #: characters of a name, a label or a reason
-BRANCH_LIMIT = 50  #: branches that a mail lists
-STEP_LIMIT = 5  #: steps of an assessment that a mail lists
-DEPTH_LIMIT = 6  #: steps of indentation: deeper branches stand at this one
+from notify.mail_text import legible, one_line, shortened
+from notify.mail_view import SUBJECT_LIMIT, claimer, view
 
 _NOBODY = UUID(int=0)
 # `legible` takes control characters out of everything else, so these cannot be forged.
@@ -38,53 +29,7 @@ _LINK_MARK = f"{MARK}link{MARK}"
 _WHY_MARK = f"{MARK}why{MARK}"
 _UNSUBSCRIBE_MARK = f"{MARK}unsubscribe{MARK}"
 
-_COLOURS = {"URGENT": "#b42318", "HIGH": "#b54708", "NORMAL": "#1456b8", "LOW": "#526071"}
-_CLAIMED_COLOUR = "#067647"
 _IMPORTANCE = {"URGENT": "high", "HIGH": "high", "LOW": "low"}
-# A branch's status is free text; these are the words that assistants use.
-_HELPED = {"completed", "confirmed", "done", "fixed", "passed", "resolved", "succeeded", "success", "worked"}
-_FAILED = {"abandoned", "blocked", "dead_end", "error", "failed", "failure", "rejected", "ruled_out"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchLine:
-    """One line of investigation, as a mail lists it."""
-
-    label: str
-    status: str
-    status_reason: str | None
-    is_active: bool  #: the branch that was under way at the handoff
-    depth: int  #: 0 for a root; branches come in the order of the tree
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EscalationMail:
-    """Everything that a mail about an escalation says, for one recipient."""
-
-    delivery_id: UUID
-    handoff_id: UUID
-    kind: str  #: ESCALATION, REMINDER, CLAIMED or UNREACHED
-    round: int  #: which reminder this is
-    account_name: str
-    team_name: str | None
-    recipient_name: str
-    recipient_email: str
-    handed_off_by: str
-    claimed_by: str | None
-    priority: str  #: LOW, NORMAL, HIGH or URGENT
-    problem_summary: str | None
-    problem_domain: str | None
-    notes: str | None
-    step_count: int
-    confidence_tier: str | None
-    status: str  #: of the session when it was handed off
-    branches: tuple[BranchLine, ...]  #: empty if the session was not branching
-    psa_ticket_id: str | None
-    assessment: Statements | None  #: None: there is none (yet)
-    created_at: datetime  #: of the handoff
-    link: str  #: https URL of the handoff; may differ by recipient
-    why: str  #: one sentence: why this recipient gets this mail
-    unsubscribe: str | None = None  #: https URL whose page, or POST, stops mails of this kind
 
 
 def render(mail: EscalationMail, *, sender: str, now: datetime, redact: Callable[[str], str]) -> EmailMessage:
@@ -229,7 +174,7 @@ def _subject(mail: EscalationMail) -> str:
     priority = "" if mail.priority == "NORMAL" else f"[{header_text(mail.priority)}] "
     match mail.kind:
         case "CLAIMED":
-            return f"Claimed by {_claimer(mail)}: {problem}"
+            return f"Claimed by {claimer(mail)}: {problem}"
         case "REMINDER":
             return f"{priority}Reminder {mail.round}: {problem}"
         case "UNREACHED":
@@ -241,107 +186,5 @@ def _subject(mail: EscalationMail) -> str:
 @lru_cache(maxsize=64)
 def _words(mail: EscalationMail) -> tuple[str, str]:
     """Render text and HTML with marks where the recipient's link and reason go."""
-    view = _view(mail)
-    return TEXT.render(view), PAGE.render(view)
-
-
-def _view(mail: EscalationMail) -> dict[str, object]:
-    problem = capped(mail.problem_summary or "", PROBLEM_LIMIT).strip() or "Untitled problem"
-    return {
-        "link": _LINK_MARK,
-        "why": _WHY_MARK,
-        "unsubscribe": mail.unsubscribe,
-        "colour": _CLAIMED_COLOUR
-        if mail.kind == "CLAIMED"
-        else _COLOURS.get(mail.priority, _COLOURS["NORMAL"]),
-        "badges": _badges(mail),
-        "headline": shortened(one_line(problem), SUBJECT_LIMIT),
-        "lead": _lead(mail),
-        "problem": problem,
-        "notes": capped(mail.notes or "", NOTES_LIMIT).strip("\n"),
-        "handed_off_by": _name(mail.handed_off_by),
-        "assessment": _assessment(mail),
-        "branches": [_branch(line) for line in mail.branches[:BRANCH_LIMIT]],
-        "branches_left_out": max(0, len(mail.branches) - BRANCH_LIMIT),
-        "facts": _facts(mail),
-    }
-
-
-def _badges(mail: EscalationMail) -> list[str]:
-    """The coloured word first, then what the mail is and where it comes from."""
-    kind = f"Reminder {mail.round}" if mail.kind == "REMINDER" else mail.kind.capitalize()
-    is_pressing = mail.kind != "CLAIMED" and mail.priority != "NORMAL"
-    words = [mail.priority, kind] if is_pressing else [kind.upper()]
-    return words + [_name(name) for name in (mail.account_name, mail.team_name) if name]
-
-
-def _lead(mail: EscalationMail) -> str:
-    match mail.kind:
-        case "CLAIMED":
-            return f"{_claimer(mail)} has picked this up."
-        case "REMINDER":
-            return f"Nobody has picked this up yet. {_name(mail.handed_off_by)} needs somebody to take over."
-        case "UNREACHED":
-            return "None of the responders could be told of this. Call somebody."
-        case _:
-            return f"{_name(mail.handed_off_by)} is stuck and needs somebody to take over."
-
-
-def _facts(mail: EscalationMail) -> list[tuple[str, str]]:
-    at = mail.created_at.astimezone(UTC)
-    facts = {
-        "Priority": mail.priority.capitalize(),
-        "Domain": mail.problem_domain,
-        "Session": f"{mail.status.capitalize()}, {mail.step_count} step{'' if mail.step_count == 1 else 's'}",
-        "Confidence": mail.confidence_tier and mail.confidence_tier.capitalize(),
-        "Ticket": mail.psa_ticket_id,
-        "Handed off": f"{at.day} {at:%b %Y, %H:%M} UTC by {_name(mail.handed_off_by)}",
-    }
-    return [(name, _name(value)) for name, value in facts.items() if value]
-
-
-def _assessment(mail: EscalationMail) -> dict[str, object] | None:
-    """Show the assessment to those who are asked to take over."""
-    found = mail.assessment
-    if found is None or mail.kind not in ("ESCALATION", "REMINDER"):
-        return None
-    cause = found.likely_cause
-    return {
-        "cause": capped(cause, PROBLEM_LIMIT).strip() if cause else "No likely cause could be told.",
-        "steps": [_name(step) for step in found.suggested_steps[:STEP_LIMIT]],
-        "tried": [_name(step) for step in found.already_tried[:STEP_LIMIT]],
-        "source": f"Confidence: {found.confidence.lower()}. By {_name(found.generated_by)}, not by a person.",
-    }
-
-
-def _branch(line: BranchLine) -> dict[str, object]:
-    status = _name(line.status).replace("_", " ").lower()
-    reason = _name(line.status_reason or "")
-    mark, colour = _mark(line)
-    return {
-        "depth": min(line.depth, DEPTH_LIMIT),
-        "is_active": line.is_active,
-        "mark": mark,
-        "colour": colour,
-        "label": _name(line.label),
-        "remark": f"{status}: {reason}" if reason else status,
-    }
-
-
-def _mark(line: BranchLine) -> tuple[str, str]:
-    status = line.status.casefold().replace(" ", "_").replace("-", "_")
-    if line.is_active:
-        return "→", "#1456b8"
-    if status in _HELPED:
-        return "✓", "#067647"
-    if status in _FAILED:
-        return "✗", "#b42318"
-    return "•", "#526071"
-
-
-def _claimer(mail: EscalationMail) -> str:
-    return shortened(header_text(mail.claimed_by or ""), 60) or "a colleague"
-
-
-def _name(text: str) -> str:
-    return shortened(one_line(text), LINE_LIMIT)
+    shown = view(mail, link=_LINK_MARK, why=_WHY_MARK)
+    return TEXT.render(shown), PAGE.render(shown)

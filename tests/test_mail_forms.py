@@ -13,9 +13,10 @@ from assist.redaction import redact
 from db.assessments import Statements
 from notify import mail_forms
 from notify.envelopes import Envelope, on_the_wire, sealed
+from notify.escalation_mails import BranchLine, EscalationMail
 from notify.mail_forms import write
 from notify.mail_headers import UnusableAddress
-from notify.messages import BranchLine, EscalationMail, render
+from notify.messages import render
 from tests.test_mail_messages import ESCALATION
 
 SENDER = "Handoff <handoff@mail.example.org>"

@@ -18,7 +18,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assist.redaction import redact
-from notify.messages import BranchLine, EscalationMail, UnusableAddress, render
+from notify.escalation_mails import BranchLine, EscalationMail
+from notify.mail_headers import UnusableAddress
+from notify.messages import render
 
 NOW = datetime(2026, 11, 21, 12, 15, tzinfo=UTC)
 SENDER = "Handoff <handoff@mail.example.org>"

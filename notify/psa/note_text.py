@@ -10,9 +10,9 @@ from db.handoffs import HandoffRow
 from db.psa_notes import NoteRow
 from db.session import Transaction
 from db.users import UserRow
+from notify.escalation_mails import BranchLine
 from notify.letters import branch_lines
 from notify.mail_text import legible, shortened
-from notify.messages import BranchLine
 
 #: Autotask keeps 32,000 characters of a note, the least of the three.
 _LONGEST = 30_000

@@ -14,14 +14,6 @@ from resolvers import sessions
 from resolvers.errors import Refusal
 from schema.context import Info
 from schema.ids import read_id
-from schema.inputs import (
-    AddSessionBranchInput,
-    AppendSessionMessagesInput,
-    ResolveSessionInput,
-    StartSessionInput,
-    UpdateSessionBranchInput,
-    UpdateSessionInput,
-)
 from schema.mutations.transaction import Argument, transaction
 from schema.payloads import (
     SessionResult,
@@ -30,6 +22,14 @@ from schema.payloads import (
     session_problem,
 )
 from schema.permissions import responders
+from schema.session_inputs import (
+    AddSessionBranchInput,
+    AppendSessionMessagesInput,
+    ResolveSessionInput,
+    StartSessionInput,
+    UpdateSessionBranchInput,
+    UpdateSessionInput,
+)
 from schema.types.handoffs import Session
 
 
