@@ -11,9 +11,10 @@ from resolvers import errors
 from resolvers.errors import Refusal
 from schema.context import Info
 from schema.types.api_keys import ApiKey
-from schema.types.handoffs import Delivery, Handoff, Reach, Session, load_handoff
+from schema.types.handoffs import Delivery, Handoff, Session, load_handoff
 from schema.types.people import User, load_user
 from schema.types.policies import AccountPolicy, NotificationPreferences
+from schema.types.reach import Reach
 
 
 @strawberry.interface(description="A refusal that the client must handle.")

@@ -28,7 +28,8 @@ from schema.payloads import (
     release_problem,
 )
 from schema.permissions import responders
-from schema.types.handoffs import Handoff, Reach
+from schema.types.handoffs import Handoff
+from schema.types.reach import Reach
 
 
 @strawberry.type

@@ -20,10 +20,8 @@ from db.enums import (
     SessionStatus,
     SkipReason,
 )
-from db.events import EventRow
 from db.handoffs import HandoffRow
 from db.sessions import SessionRow
-from notify.policy import Reach as ReachCount
 from resolvers import audience
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
@@ -32,6 +30,7 @@ from schema.types.assessments import Assessment
 from schema.types.conversation import SessionBranch, SessionMessage, SessionSnapshot, load_branch
 from schema.types.node import TIME_KEY, After, FirstOrDefault, Node, created, present
 from schema.types.people import Account, Team, User, load_optional_user, load_user
+from schema.types.timeline import TimelineEntry
 
 
 @strawberry.type(description="One troubleshooting conversation.")
@@ -147,25 +146,6 @@ class Session(Node):
         )
 
 
-@strawberry.type(description="Whom a handoff reached at the moment that it was made.")
-class Reach:
-    """A reach."""
-
-    online: int = strawberry.field(description="Responders with a live dashboard that shows it.")
-    email: int = strawberry.field(description="The other responders: they get a mail unless they mute mails.")
-    unreachable: bool = strawberry.field(
-        description=(
-            "True if no responder could be told of an escalation, because there is none, or nobody is at a "
-            "screen and all mute mails: call somebody. Never for PARK."
-        )
-    )
-
-    @classmethod
-    def from_count(cls, reach: ReachCount) -> Reach:
-        """Show a count."""
-        return cls(online=reach.online, email=reach.email, unreachable=reach.unreachable)
-
-
 @strawberry.type(description="One attempt series to tell one recipient one thing over one channel.")
 class Delivery(Node):
     """A delivery."""
@@ -208,31 +188,6 @@ class Delivery(Node):
             sent_at=row.sent_at,
             delivered_at=row.delivered_at,
             row=row,
-        )
-
-
-@strawberry.type(description="Something that happened to a handoff.")
-class TimelineEntry:
-    """An entry of a timeline."""
-
-    sequence: int = strawberry.field(
-        description="The event's number in the account; entries come in its order."
-    )
-    at: datetime = strawberry.field(description="When.")
-    kind: str = strawberry.field(description="What, as a word: HANDOFF_CREATED, HANDOFF_CLAIMED …")
-    summary: str = strawberry.field(description="What, as a sentence without its subject.")
-    actor_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="Who did it; null for the service itself.")
-    async def actor(self, info: Info) -> User | None:
-        """Load the actor."""
-        return await load_optional_user(info, self.actor_id)
-
-    @classmethod
-    def from_row(cls, row: EventRow) -> TimelineEntry:
-        """Show a stored event."""
-        return cls(
-            sequence=row.sequence, at=row.at, kind=row.kind.value, summary=row.summary, actor_id=row.actor_id
         )
 
 
