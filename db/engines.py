@@ -1,12 +1,10 @@
 """The connections of a process: which engine keeps how many, in which role, and how each is set up."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import asyncpg
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -14,36 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
+from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
 
 _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
     "sqlite": "sqlite+aiosqlite",
 }
-
-
-class FileConnection(sqlite3.Connection):
-    """A connection to SQLite whose locks end with it.
-
-    Python's own leaves the file locked while anybody holds a cursor that was not read to its end, as the
-    traceback of whoever was cancelled does: SQLite closes a connection after its statements (Python 3.11).
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
-        super().__init__(*args, **options)
-        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
-
-    def cursor(self, *args: Any) -> Any:  # noqa: ANN401 (the driver's)
-        """Make a cursor for SQLAlchemy. What is fetched in one visit has its own, and reads it to the end."""
-        made = super().cursor(*args)
-        self._cursors.add(made)
-        return made
-
-    def close(self) -> None:
-        """End what runs, roll back, and close the file."""
-        for cursor in list(self._cursors):
-            cursor.close()
-        super().close()
 
 
 def read_address(url: str) -> URL:
@@ -118,36 +93,41 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {
-        "max_overflow": 0,
-        "pool_timeout": 60,
-        "connect_args": {"factory": FileConnection},
-        "hide_parameters": True,
-    }
-    writer = create_async_engine(address, pool_size=1, **options)
-    # SQLAlchemy ends what it has begun, and all else is one statement.
-    reader = create_async_engine(address, pool_size=4, pool_reset_on_return=None, **options)
-    for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
-        _set_up_sqlite(engine.sync_engine, begin)
+    writer = _sqlite_engine(address, WritingConnection, pool_size=1)
+    event.listen(writer.sync_engine, "begin", begin_writing)
+    # Neither waits BEGIN for another process, nor COMMIT for the disk: `db/sqlite_connections.py` does.
+    _set_up_sqlite(writer.sync_engine, "busy_timeout=0", "wal_autocheckpoint=0")
+    reader = _sqlite_engine(address, FileConnection, pool_size=4)
+    event.listen(reader.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    _set_up_sqlite(reader.sync_engine)
     return writer, reader
 
 
-def _set_up_sqlite(engine: Engine, begin: str) -> None:
+def _sqlite_engine(address: URL, factory: type[FileConnection], *, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=60,
+        pool_reset_on_return=None,  # whoever begins ends it as well, and all else is one statement
+        connect_args={"factory": factory},
+        hide_parameters=True,
+    )
+
+
+def _set_up_sqlite(engine: Engine, *more: str) -> None:
     """Take transactions out of the driver's hands and switch on what SQLite leaves off.
 
     The driver opens a transaction only at the first write: what was read before may have changed by
     then, and 470 of 500 concurrent updates were lost without an error (aiosqlite 0.22).
     """
+    pragmas = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", *more)
 
     def connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     event.listen(engine, "connect", connect)
-    event.listen(engine, "begin", start)

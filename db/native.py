@@ -3,7 +3,7 @@
 SQLAlchemy builds a statement's text from objects, and each value of a row from the driver's, at every run.
 For a statement that is run again and again that costs more than the database needs to answer it; on SQLite,
 where the driver has a thread, each run is four visits to it as well. So such statements are built once,
-compiled once, and go to the driver as text, in one visit.
+compiled once, and go to the driver as text, in one visit: in a transaction that writes, in none.
 """
 
 import sqlite3
@@ -64,9 +64,19 @@ class Native:
             return self._loaded(await connection.fetch(self._text, *stored))
 
     async def fetch_on_sqlite(self, connection: aiosqlite.Connection, values: Values) -> Rows:
-        """Run it on SQLite, in the transaction that has begun there; as `fetch`."""
+        """Run it on SQLite, on the driver's thread; as `fetch`."""
         with faults():
             return self._loaded(await connection.execute_fetchall(self._text, self._stored(values)))
+
+    def fetch_here(self, connection: sqlite3.Connection, values: Values) -> Rows:
+        """Run it on SQLite, on this thread, and return its rows; as `fetch`."""
+        with faults():
+            return self._loaded(connection.execute(self._text, self._stored(values)).fetchall())
+
+    def run_here(self, connection: sqlite3.Connection, each: Iterable[Values]) -> None:
+        """Run it on SQLite, on this thread, for any number of values; as `fetch`."""
+        with faults():
+            connection.executemany(self._text, map(self._stored, each))
 
     def _stored(self, values: Values) -> list[Any]:
         given = {**self._constants, **values}

@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar
 
-import aiosqlite
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 
-from db.native import SQLITE, Rows, Values, native
+P = TypeVar("P", bound="Pooled")
 
 
 class Pooled:
@@ -19,6 +18,11 @@ class Pooled:
     def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection) -> None:
         self._engine = engine
         self._pooled = pooled
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's."""
+        return self._engine.dialect
 
     @cached_property
     def driver(self) -> Any:  # noqa: ANN401 (of the class that the engine names)
@@ -32,9 +36,14 @@ class Pooled:
         return AsyncConnection(self._engine, sync)
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether nobody knows what the connection is doing, so that it is used no more."""
+        return not self._pooled.is_valid
+
+    @property
     def is_lost(self) -> bool:
         """Whether the connection has ended, or was given up."""
-        return not self._pooled.is_valid or self.driver.is_closed()
+        return self.is_given_up or self.driver.is_closed()
 
     def give_up(self) -> None:
         """End the connection: nobody knows what it is doing."""
@@ -47,13 +56,13 @@ class Pooled:
 
 
 @asynccontextmanager
-async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
-    """Take a connection to PostgreSQL from the pool for the length of the block.
+async def checked_out(engine: AsyncEngine, kind: type[P]) -> AsyncIterator[P]:
+    """Take a connection from the pool for the length of the block.
 
-    It is ended where it was lost, and where the block was cancelled or timed out: the server may still run a
-    statement.
+    It is ended where it was lost, and where the block was cancelled or timed out: the server, or the driver's
+    thread, may still run a statement.
     """
-    pooled = await _check_out(engine)
+    pooled = await _check_out(engine, kind)
     try:
         yield pooled
     except BaseException as error:
@@ -64,21 +73,8 @@ async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
         pooled.give_back()
 
 
-async def _check_out(engine: AsyncEngine) -> Pooled:
+async def _check_out(engine: AsyncEngine, kind: type[P]) -> P:
     """Take a connection that has not ended while it was idle, as all have when the server was restarted."""
-    while (pooled := Pooled(engine, await engine.raw_connection())).is_lost:
+    while (pooled := kind(engine, await engine.raw_connection())).is_lost:
         pooled.give_up()
     return pooled
-
-
-async def glance_at_sqlite(engine: AsyncEngine, statement: Select[Any], values: Values) -> Rows:
-    """Run one statement that reads on SQLite, in a transaction of its own.
-
-    Whoever leaves meanwhile leaves nothing behind but a read, which ends before the next statement begins.
-    """
-    pooled = await engine.raw_connection()
-    try:
-        driver = cast("aiosqlite.Connection", pooled.driver_connection)
-        return await native(statement, SQLITE).fetch_on_sqlite(driver, values)
-    finally:
-        pooled.close()

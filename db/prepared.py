@@ -71,7 +71,9 @@ class Ask(Generic[R]):
 
 async def run(tx: Transaction, statement: Executable, values: Values) -> Rows:
     """Run a statement that was built once, and return its rows."""
-    given = {"_account_id": tx.account_id, **{f"_{name}": each for name, each in values.items()}}
+    given = _given(tx, values)
+    if (writer := tx.writer) is not None:
+        return await writer.fetch(native(statement, SQLITE), given)
     if tx.driver is not None:
         return await native(statement, POSTGRESQL).fetch(tx.driver, given)
     return await native(statement, SQLITE).fetch_on_sqlite(await tx.sqlite_driver(), given)
@@ -105,11 +107,20 @@ async def add_rows(tx: Transaction, table: Table, same: Values, each: Sequence[V
     """
     if not each:
         return
-    if tx.is_postgresql:
-        statement = insert_of_rows(table, tuple(same), tuple(each[0]))
-        await run(tx, statement, values_of_rows(table, same, each))
+    if (writer := tx.writer) is not None:
+        statement = native(_insert_of_row(table, (*same, *each[0])), SQLITE)
+        await writer.run_for_each(statement, (_given(tx, {**same, **row}) for row in each))
     else:
-        await tx.execute(insert(table), [{"account_id": tx.account_id, **same, **row} for row in each])
+        await run(tx, insert_of_rows(table, tuple(same), tuple(each[0])), values_of_rows(table, same, each))
+
+
+@lru_cache
+def _insert_of_row(table: Table, columns: tuple[str, ...]) -> Insert:
+    return insert(table).values(account_id=ACCOUNT, **{name: value(name, table.c[name]) for name in columns})
+
+
+def _given(tx: Transaction, values: Values) -> dict[str, Any]:
+    return {"_account_id": tx.account_id, **{f"_{name}": each for name, each in values.items()}}
 
 
 @lru_cache

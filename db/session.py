@@ -24,8 +24,9 @@ from uuid_utils.compat import uuid7
 
 from db import engines
 from db.native import POSTGRESQL, NativeConnection, Rows, Values, native
-from db.pooled import Pooled, checked_out, glance_at_sqlite
+from db.pooled import Pooled, checked_out
 from db.row_security import AccountConnection, Lock, begun
+from db.sqlite_connections import Writing, WritingConnection, begun_on_sqlite, glance_at_sqlite
 
 R = TypeVar("R")
 
@@ -47,12 +48,17 @@ class SystemTransaction:
     @property
     def driver(self) -> NativeConnection | None:
         """PostgreSQL's connection, for what goes past SQLAlchemy; None where nothing may."""
-        return self.source.driver if isinstance(self.source, Pooled) else None
+        return self.source.driver if type(self.source) is Pooled else None
+
+    @property
+    def writer(self) -> WritingConnection | None:
+        """SQLite's connection, for what goes past SQLAlchemy, where the transaction writes."""
+        return self.source.driver if isinstance(self.source, Writing) else None
 
     @property
     def is_postgresql(self) -> bool:
         """Whether statements may use what SQLite lacks."""
-        return isinstance(self.source, Pooled) or self.source.dialect.name == "postgresql"
+        return self.source.dialect.name == "postgresql"
 
     async def fetch_all(self, statement: Executable, row: type[R]) -> list[R]:
         """Return every row as `row`, a dataclass whose fields stand in the order of the columns."""
@@ -82,7 +88,7 @@ class Transaction(SystemTransaction):
     _on_sqlite: aiosqlite.Connection | None = None
 
     async def sqlite_driver(self) -> aiosqlite.Connection:
-        """Return SQLite's connection, in the transaction, for what goes past SQLAlchemy there."""
+        """Return SQLite's connection in a transaction that reads, for what goes past SQLAlchemy there."""
         if self._on_sqlite is None:
             if not self.connection.in_transaction():
                 await self.connection.begin()
@@ -136,8 +142,8 @@ class Database:
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
         """Open the one transaction of an entry point; commit at its end, roll back on any exception."""
         if self.is_sqlite:
-            async with self._writer.begin() as connection:
-                yield (tx := Transaction(connection, account_id))
+            async with begun_on_sqlite(self._writer) as pooled:
+                yield (tx := Transaction(pooled, account_id))
         else:
             async with begun(self._writer, account_id) as pooled:
                 yield (tx := Transaction(pooled, account_id))
@@ -156,7 +162,7 @@ class Database:
             async with self._reader.connect() as connection:
                 yield Transaction(connection, account_id)
         else:
-            async with checked_out(self._reader) as pooled:
+            async with checked_out(self._reader, Pooled) as pooled:
                 await pooled.driver.bind(account_id)
                 yield Transaction(pooled, account_id)
 
@@ -164,7 +170,7 @@ class Database:
         """Run one statement that reads, built once, in a transaction of its own."""
         if self.is_sqlite:
             return await glance_at_sqlite(self._reader, statement, values)
-        async with checked_out(self._reader) as pooled:
+        async with checked_out(self._reader, Pooled) as pooled:
             await pooled.driver.bind(account_id)
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
@@ -172,7 +178,7 @@ class Database:
         """Run one statement across accounts as `glance` does, for the functions of `db/system.py`."""
         if self.is_sqlite:
             return await glance_at_sqlite(self._reader, statement, values)
-        async with checked_out(self._system_reader) as pooled:
+        async with checked_out(self._system_reader, Pooled) as pooled:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     @asynccontextmanager
@@ -191,8 +197,12 @@ class Database:
     @asynccontextmanager
     async def system(self) -> AsyncIterator[SystemTransaction]:
         """Open a writing transaction across accounts, for the functions of `db/system.py`."""
-        async with self._system.begin() as connection:
-            yield SystemTransaction(connection)
+        if self.is_sqlite:
+            async with begun_on_sqlite(self._writer) as pooled:
+                yield SystemTransaction(pooled)
+        else:
+            async with self._system.begin() as connection:
+                yield SystemTransaction(connection)
 
     @asynccontextmanager
     async def system_reading(self) -> AsyncIterator[SystemTransaction]:
@@ -203,8 +213,13 @@ class Database:
     @asynccontextmanager
     async def owning(self) -> AsyncIterator[SystemTransaction]:
         """Open a transaction as the owner of the tables, for `db/migrate.py`."""
-        async with self._owner.begin() as connection:
-            yield SystemTransaction(connection)
+        if self.is_sqlite:
+            async with begun_on_sqlite(self._writer) as pooled:
+                await pooled.connection.begin()  # or Alembic would take the transaction for its own
+                yield SystemTransaction(pooled)
+        else:
+            async with self._owner.begin() as connection:
+                yield SystemTransaction(connection)
 
     async def dispose(self) -> None:
         """Close every connection."""
