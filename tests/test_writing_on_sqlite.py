@@ -24,6 +24,7 @@ from db.models import users as users_table
 from db.moves import move
 from db.prepared import run
 from db.session import Transaction
+from db.sqlite_connections import WritingConnection
 from resolvers import handoffs
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
@@ -234,6 +235,42 @@ async def test_what_was_written_is_moved_into_the_file_when_it_is_enough(cast: C
     assert has(path, b"needle")
 
 
+async def test_no_statement_of_a_move_is_planned_anew(cast: Cast) -> None:
+    planned: list[str | None] = []
+
+    def allow(action: int, table: str | None, *_: object) -> int:
+        planned.append(table)
+        return sqlite3.SQLITE_OK
+
+    async with cast.database.transaction(cast.account_id) as tx:
+        writer_of(tx).set_authorizer(allow)  # is asked when a statement is planned
+    for _ in range(2):
+        planned.clear()
+        await claim(cast, await escalate(cast))
+
+    assert planned == []
+
+
+async def test_a_claim_costs_the_same_however_many_deliveries_there_are(cast: Cast) -> None:
+    few = await steps_of_claim(cast)
+    for _ in range(60):
+        await escalate(cast)
+    many = await steps_of_claim(cast)
+
+    assert many < few * 1.1
+
+
+async def steps_of_claim(cast: Cast) -> int:
+    """Return how many instructions SQLite carries out for a claim."""
+    steps = count()
+    handoff_id = await escalate(cast)
+    async with cast.database.transaction(cast.account_id) as tx:
+        writer_of(tx).set_progress_handler(lambda: next(steps) < 0, 1)
+        await handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))
+        writer_of(tx).set_progress_handler(None, 1)
+    return next(steps)
+
+
 async def write_in_both_ways(cast: Cast, session_id: UUID) -> None:
     """Write past SQLAlchemy and by it, in turns."""
     async with cast.database.transaction(cast.account_id) as tx:
@@ -276,6 +313,11 @@ async def claim_with_one_delivery_twice(tx: Transaction, cast: Cast, handoff_id:
 def has(path: Path, what: bytes) -> bool:
     """Tell whether something stands in the database file itself."""
     return what in path.read_bytes()
+
+
+def writer_of(tx: Transaction) -> WritingConnection:
+    assert tx.writer is not None
+    return tx.writer
 
 
 @contextmanager
