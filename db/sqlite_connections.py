@@ -64,7 +64,8 @@ class WritingConnection(FileConnection):
 
     _has_begun = False
     _has_failed = False
-    _changes_in_file = 0  #: rows changed on this connection until the last checkpoint
+    #: Rows changed on this connection until the last checkpoint; others may have left something before it.
+    _changes_in_file = -_ROWS_BETWEEN_CHECKPOINTS
 
     @property
     def is_checkpoint_due(self) -> bool:

@@ -228,11 +228,23 @@ async def test_what_was_written_is_moved_into_the_file_when_it_is_enough(cast: C
             await tx.execute(update(users_table).values(name=users_table.c.name))
     was_there = has(path, b"needle")
 
-    ends = [await CancelledAt(place, escalate(cast)).end() for place in (1, 0)]
+    await escalate(cast)
 
-    assert [type(end) for end in ends] == [asyncio.CancelledError, type(None)]
     assert not was_there
     assert has(path, b"needle")
+
+
+async def test_what_another_process_wrote_is_moved_into_the_file_at_the_start(cast: Cast, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE users SET name = 'needle'")
+        other.commit()
+        was_there = has(path, b"needle")
+
+        ends = [await CancelledAt(place, escalate(cast)).end() for place in (3, 0)]
+
+        assert [type(end) for end in ends] == [asyncio.CancelledError, type(None)]
+        assert not was_there
+        assert has(path, b"needle")
 
 
 async def test_no_statement_of_a_move_is_planned_anew(cast: Cast) -> None:
