@@ -13,7 +13,7 @@ checkpoint, which waits for the disk, and SQLAlchemy's statements have the drive
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import repeat
 from typing import Any, cast
 from weakref import WeakSet
@@ -78,12 +78,12 @@ class WritingConnection(FileConnection):
         Raises:
             DBAPIError: another process wrote for 10 seconds, or a statement of the transaction has failed.
         """
-        with faults():
-            if self._has_begun:
-                self._expect_sound()
-            else:
+        if self._has_begun:
+            self._expect_sound()
+        else:
+            with faults():
                 await self._begin_patiently()
-                self._has_begun = True
+            self._has_begun = True
 
     async def fetch(self, statement: Native, values: Values) -> Rows:
         """Run a statement in the transaction, and return its rows; as `Native.fetch`."""
@@ -104,8 +104,8 @@ class WritingConnection(FileConnection):
             DBAPIError: what it did is lost.
         """
         if self._has_begun:
+            self._expect_sound()
             with faults():
-                self._expect_sound()
                 self.execute("COMMIT")
             self._has_begun = False
 
@@ -133,7 +133,8 @@ class WritingConnection(FileConnection):
 
     def _expect_sound(self) -> None:
         if self._has_failed or not self.in_transaction:
-            raise sqlite3.OperationalError("a statement of the transaction had failed")
+            with faults():
+                raise sqlite3.OperationalError("a statement of the transaction had failed")
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -165,11 +166,16 @@ class Writing(Pooled):
         return self.is_given_up or self.driver.in_transaction
 
     async def check_point(self) -> None:
-        """Move what was committed into the database file, where that is due: it waits for the disk."""
+        """Move what was committed into the database file, where that is due: it waits for the disk.
+
+        So does the first commit after it, with which the file `-wal` begins anew: this is one of no change.
+        """
         driver = self.driver
         if driver.is_checkpoint_due:
             with faults():
                 await self._threaded.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                with suppress(sqlite3.OperationalError):  # another process writes, and waits for the disk
+                    await self._threaded.execute_fetchall("PRAGMA user_version = 0")
             driver.has_checkpointed()
 
     @property
