@@ -108,13 +108,23 @@ class later(GenericFunction[datetime]):  # noqa: N801 (a function of SQL)
     inherit_cache = True
 
 
-class is_among(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
+class _Condition(FunctionElement[bool]):
+    """A condition as it is written: SQLAlchemy would append `= 1` for SQLite, which then uses no index."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: object = None) -> "_Condition":
+        """Return the condition itself."""
+        return self
+
+
+class is_among(_Condition):  # noqa: N801 (an operator of SQL)
     """Whether a column is among what a read returns; that is read first, and once.
 
     PostgreSQL may join an IN with the whole table; an array it looks up by an index.
     """
 
-    type = Boolean()
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any], read: Select[Any]) -> None:
@@ -141,10 +151,9 @@ def _is_among_sqlite(element: is_among, compiler: SQLCompiler, **options: Any) -
     return f"{compiler.process(column, **options)} IN {compiler.process(unordered, **options)}"
 
 
-class is_listed(FunctionElement[bool]):  # noqa: N801 (an operator of SQL)
+class is_listed(_Condition):  # noqa: N801 (an operator of SQL)
     """Whether a column of ids is in an `IdList`: the same statement for any number of ids."""
 
-    type = Boolean()
     inherit_cache = True
 
 
