@@ -56,13 +56,13 @@ class Pooled:
 
 
 @asynccontextmanager
-async def checked_out(engine: AsyncEngine, kind: type[P]) -> AsyncIterator[P]:
-    """Take a connection from the pool for the length of the block.
+async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
+    """Take a connection to PostgreSQL from the pool for the length of the block.
 
-    It is ended where it was lost, and where the block was cancelled or timed out: the server, or the driver's
-    thread, may still run a statement.
+    It is ended where it was lost, and where the block was cancelled or timed out: the server may still run a
+    statement.
     """
-    pooled = await _check_out(engine, kind)
+    pooled = await check_out(engine, Pooled)
     try:
         yield pooled
     except BaseException as error:
@@ -73,7 +73,7 @@ async def checked_out(engine: AsyncEngine, kind: type[P]) -> AsyncIterator[P]:
         pooled.give_back()
 
 
-async def _check_out(engine: AsyncEngine, kind: type[P]) -> P:
+async def check_out(engine: AsyncEngine, kind: type[P]) -> P:
     """Take a connection that has not ended while it was idle, as all have when the server was restarted."""
     while (pooled := kind(engine, await engine.raw_connection())).is_lost:
         pooled.give_up()

@@ -109,7 +109,8 @@ async def add_rows(tx: Transaction, table: Table, same: Values, each: Sequence[V
         return
     if (writer := tx.writer) is not None:
         statement = native(_insert_of_row(table, (*same, *each[0])), SQLITE)
-        await writer.run_for_each(statement, (_given(tx, {**same, **row}) for row in each))
+        agreed = _given(tx, same)
+        await writer.run_for_each(statement, [{**agreed, **_named(row)} for row in each])
     else:
         await run(tx, insert_of_rows(table, tuple(same), tuple(each[0])), values_of_rows(table, same, each))
 
@@ -120,7 +121,11 @@ def _insert_of_row(table: Table, columns: tuple[str, ...]) -> Insert:
 
 
 def _given(tx: Transaction, values: Values) -> dict[str, Any]:
-    return {"_account_id": tx.account_id, **{f"_{name}": each for name, each in values.items()}}
+    return {"_account_id": tx.account_id, **_named(values)}
+
+
+def _named(values: Values) -> dict[str, Any]:
+    return {f"_{name}": each for name, each in values.items()}
 
 
 @lru_cache

@@ -111,7 +111,7 @@ class BoundConnection(NativeConnection):
 @asynccontextmanager
 async def begun(engine: AsyncEngine, account_id: UUID, *, begin: str = "BEGIN") -> AsyncIterator[Pooled]:
     """Open a transaction of an account; commit at the end, roll back on any exception."""
-    async with checked_out(engine, Pooled) as pooled:
+    async with checked_out(engine) as pooled:
         driver: AccountConnection = pooled.driver
         driver.will_begin(account_id, begin)
         try:

@@ -162,7 +162,7 @@ class Database:
             async with self._reader.connect() as connection:
                 yield Transaction(connection, account_id)
         else:
-            async with checked_out(self._reader, Pooled) as pooled:
+            async with checked_out(self._reader) as pooled:
                 await pooled.driver.bind(account_id)
                 yield Transaction(pooled, account_id)
 
@@ -170,7 +170,7 @@ class Database:
         """Run one statement that reads, built once, in a transaction of its own."""
         if self.is_sqlite:
             return await glance_at_sqlite(self._reader, statement, values)
-        async with checked_out(self._reader, Pooled) as pooled:
+        async with checked_out(self._reader) as pooled:
             await pooled.driver.bind(account_id)
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
@@ -178,7 +178,7 @@ class Database:
         """Run one statement across accounts as `glance` does, for the functions of `db/system.py`."""
         if self.is_sqlite:
             return await glance_at_sqlite(self._reader, statement, values)
-        async with checked_out(self._system_reader, Pooled) as pooled:
+        async with checked_out(self._system_reader) as pooled:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     @asynccontextmanager

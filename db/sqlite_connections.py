@@ -12,7 +12,7 @@ checkpoint, which waits for the disk, and SQLAlchemy's statements have the drive
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import repeat
 from typing import Any, cast
@@ -23,12 +23,14 @@ from sqlalchemy import Connection, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.native import SQLITE, Native, Rows, Values, faults, native
-from db.pooled import Pooled, checked_out
+from db.pooled import Pooled, check_out
 
 #: Seconds between two attempts to begin while another process writes, 10 in all, as SQLite's own would wait.
 _PAUSES = (0.001, 0.002, 0.005, 0.01, *repeat(0.025, 399))
 #: Rows that are changed between two checkpoints: each leaves a few pages of 4 KB in the file `-wal`.
 _ROWS_BETWEEN_CHECKPOINTS = 1000
+#: Rows that are stored in one step of the event loop: some milliseconds.
+_ROWS_AT_ONCE = 100
 
 
 class FileConnection(sqlite3.Connection):
@@ -91,11 +93,17 @@ class WritingConnection(FileConnection):
         with self._failing():
             return statement.fetch_here(self, values)
 
-    async def run_for_each(self, statement: Native, each: Iterable[Values]) -> None:
-        """Run a statement that returns nothing in the transaction, for any number of values."""
+    async def run_for_each(self, statement: Native, each: Sequence[Values]) -> None:
+        """Run a statement that returns nothing in the transaction, for any number of values.
+
+        Between so many and the next, the event loop has its turn.
+        """
         await self.begin()
         with self._failing():
-            statement.run_here(self, each)
+            for first in range(0, len(each), _ROWS_AT_ONCE):
+                if first:
+                    await asyncio.sleep(0)
+                statement.run_here(self, each[first : first + _ROWS_AT_ONCE])
 
     def commit(self) -> None:
         """End the transaction, if it has begun.
@@ -172,10 +180,14 @@ class Writing(Pooled):
         """
         driver = self.driver
         if driver.is_checkpoint_due:
-            with faults():
-                await self._threaded.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-                with suppress(sqlite3.OperationalError):  # another process writes, and waits for the disk
-                    await self._threaded.execute_fetchall("PRAGMA user_version = 0")
+            try:
+                with faults():
+                    await self._threaded.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                    with suppress(sqlite3.OperationalError):  # another process writes, and waits for the disk
+                        await self._threaded.execute_fetchall("PRAGMA user_version = 0")
+            except asyncio.CancelledError:
+                await self.connection.invalidate()  # when its thread has done what it is doing
+                raise
             driver.has_checkpointed()
 
     @property
@@ -186,15 +198,18 @@ class Writing(Pooled):
 @asynccontextmanager
 async def begun_on_sqlite(engine: AsyncEngine) -> AsyncIterator[Writing]:
     """Open a transaction that writes; commit at the end, roll back on any exception."""
-    async with checked_out(engine, Writing) as writing:
+    writing = await check_out(engine, Writing)
+    try:
         await writing.check_point()
-        try:
-            yield writing
-            writing.driver.commit()
-        except Exception:
-            if not writing.is_given_up:
-                writing.driver.roll_back()
-            raise
+        yield writing
+        writing.driver.commit()
+    except BaseException:
+        # SQLAlchemy gives the connection up where its statement was cancelled. Otherwise the thread rests.
+        if not writing.is_given_up:
+            writing.driver.roll_back()
+        raise
+    finally:
+        writing.give_back()
 
 
 def begin_writing(connection: Connection) -> None:

@@ -2,82 +2,41 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from db import deliveries as deliveries_of
-from db import delivery_steps, letters, sessions, sqlite_connections
+from db import delivery_steps, sessions, sqlite_connections
 from db import handoffs as stored
 from db.deliveries import NewDelivery
-from db.enums import Channel, DeliveryKind, HandoffIntent, SkipReason
+from db.enums import Channel, DeliveryKind, Role, SkipReason
 from db.models import teams
 from db.models import users as users_table
 from db.moves import move
-from db.pages import Page
 from db.prepared import run
-from db.session import Transaction
-from db.sqlite_connections import WritingConnection
+from db.session import Transaction, new_id
 from resolvers import handoffs
-from resolvers.new_handoffs import NewHandoff
+from tests.cancelling import CancelledAt
 from tests.cast import Cast
+from tests.escalating import claim, create, escalate, escalated
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"])
 
 ALL_USERS = select(users_table.c.id)
 
 
-class CancelledAt:
-    """Work that is cancelled where it waits for the nth time; `waits` counts them."""
-
-    def __init__(self, place: int, work: Awaitable[object]) -> None:
-        self._place = place
-        self._work = work
-        self.waits = 0
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Do the work, as the task that awaits it."""
-        steps, error = self._work.__await__(), None
-        while True:
-            try:
-                waited = next(steps) if error is None else steps.throw(error)
-            except StopIteration:
-                return
-            self._count()
-            try:
-                error = None
-                yield waited
-            except BaseException as raised:  # noqa: BLE001 (it goes on to the work)
-                error = raised
-
-    def _count(self) -> None:
-        self.waits += 1
-        task = asyncio.current_task()
-        if self.waits == self._place and task is not None:
-            task.cancel()
-
-    async def end(self) -> BaseException | None:
-        """Do the work in a task of its own; return how it ended."""
-
-        async def do() -> None:
-            await self
-
-        (end,) = await asyncio.gather(do(), return_exceptions=True)
-        return end
-
-
 @pytest.fixture
-def path(cast: Cast) -> Path:
+def path(database_url: str) -> Path:
     """The file of the database."""
-    return Path(str(cast.database._writer.url.database))
+    return Path(database_url.removeprefix("sqlite:///"))
 
 
 async def test_who_is_cancelled_wherever_they_wait_leaves_nothing(cast: Cast, path: Path) -> None:
@@ -248,79 +207,54 @@ async def test_what_another_process_wrote_is_moved_into_the_file_at_the_start(ca
         assert has(path, b"needle")
 
 
-async def test_no_statement_of_a_move_is_planned_anew(cast: Cast) -> None:
-    planned: list[str | None] = []
-
-    def allow(action: int, table: str | None, *_: object) -> int:
-        planned.append(table)
-        return sqlite3.SQLITE_OK
-
-    async with cast.database.transaction(cast.account_id) as tx:
-        writer_of(tx).set_authorizer(allow)  # is asked when a statement is planned
-    for _ in range(2):
-        planned.clear()
-        await claim(cast, await escalate(cast))
-
-    assert planned == []
-
-
-async def test_a_claim_and_what_is_found_by_ids_cost_the_same_however_many_there_are(cast: Cast) -> None:
-    few = await instructions(cast)
-    for _ in range(60):
-        await escalate(cast)
-    many = await instructions(cast)
-
-    assert {name: many[name] < few[name] * 1.1 for name in few} == dict.fromkeys(few, True)
-
-
-async def instructions(cast: Cast) -> dict[str, int]:
-    """Return how many instructions SQLite carries out to claim and to find by ids."""
+async def test_others_have_their_turn_while_many_are_told(cast: Cast) -> None:
+    await add_responders(cast, 150)
     session_id = (await cast.start_session()).id
-    handoff_id = await create(cast, session_id)
-    async with cast.database.transaction(cast.account_id) as tx:
-        (mail, *_) = (await deliveries_of.of_handoffs(tx, [handoff_id], Page(1)))[handoff_id]
-        return {
-            "handoff": await counted(tx, stored.by_ids(tx, [handoff_id])),
-            "session": await counted(tx, sessions.by_ids(tx, [session_id])),
-            "mail": await counted(tx, letters.addressed(tx, [mail.id])),
-            "matter of a mail": await counted(tx, letters.matters(tx, [handoff_id])),
-            "claim": await counted(tx, handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))),
-        }
+    before = await cast.all_rows()
+
+    cancelled = CancelledAt(1, create(cast, session_id))
+    end = await cancelled.end()
+    after = await cast.all_rows()
+    whole = CancelledAt(0, create(cast, session_id))
+    await whole
+
+    assert isinstance(end, asyncio.CancelledError)
+    assert after == before
+    assert whole.waits == 1  # between the first hundred and the rest
+    assert len((await cast.all_rows())["deliveries"]) - len(before["deliveries"]) == 153
 
 
-async def counted(tx: Transaction, work: Awaitable[object]) -> int:
-    steps = count()
-    writer_of(tx).set_progress_handler(lambda: next(steps) < 0, 1)
-    await work
-    writer_of(tx).set_progress_handler(None, 1)
-    return next(steps)
+async def test_who_ignores_that_they_were_cancelled_between_rows_stores_none(cast: Cast) -> None:
+    await add_responders(cast, 150)
+    session_id = (await cast.start_session()).id
+    before = await cast.all_rows()
+
+    async def ignore() -> None:
+        async with cast.database.transaction(cast.account_id) as tx:
+            end = await CancelledAt(1, escalated(tx, cast, session_id)).end()
+            assert isinstance(end, asyncio.CancelledError)
+
+    with pytest.raises(DBAPIError, match="had failed"):
+        await ignore()
+
+    assert await cast.all_rows() == before
 
 
 async def write_in_both_ways(cast: Cast, session_id: UUID) -> None:
     """Write past SQLAlchemy and by it, in turns."""
     async with cast.database.transaction(cast.account_id) as tx:
         await sessions.change(tx, session_id, {"problem_domain": "Network"})
-        new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE)
-        made = await handoffs.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
+        handoff_id = await escalated(tx, cast, session_id)
         await sessions.change(tx, session_id, {"problem_domain": "VPN"})
-        await handoffs.claim(tx, cast.bob, made.handoff.id, now=datetime.now(UTC))
-
-
-async def escalate(cast: Cast) -> UUID:
-    """Escalate a new session."""
-    return await create(cast, (await cast.start_session()).id)
-
-
-async def create(cast: Cast, session_id: UUID) -> UUID:
-    new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE)
-    async with cast.database.transaction(cast.account_id) as tx:
-        made = await handoffs.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
-    return made.handoff.id
-
-
-async def claim(cast: Cast, handoff_id: UUID) -> None:
-    async with cast.database.transaction(cast.account_id) as tx:
         await handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))
+
+
+async def add_responders(cast: Cast, number: int) -> None:
+    now = datetime.now(UTC)
+    same = {"account_id": cast.account_id, "role": Role.ENGINEER, "name": "E", "created_at": now}
+    rows = [{**same, "id": new_id(), "email": f"e{place}@northwind.example"} for place in range(number)]
+    async with cast.database.transaction(cast.account_id) as tx:
+        await tx.execute(insert(users_table), rows)
 
 
 async def claim_with_one_delivery_twice(tx: Transaction, cast: Cast, handoff_id: UUID) -> None:
@@ -338,11 +272,6 @@ async def claim_with_one_delivery_twice(tx: Transaction, cast: Cast, handoff_id:
 def has(path: Path, what: bytes) -> bool:
     """Tell whether something stands in the database file itself."""
     return what in path.read_bytes()
-
-
-def writer_of(tx: Transaction) -> WritingConnection:
-    assert tx.writer is not None
-    return tx.writer
 
 
 @contextmanager
