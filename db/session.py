@@ -48,7 +48,9 @@ class SystemTransaction:
     @property
     def driver(self) -> NativeConnection | None:
         """PostgreSQL's connection, for what goes past SQLAlchemy; None where nothing may."""
-        return self.source.driver if type(self.source) is Pooled else None
+        if isinstance(self.source, AsyncConnection | Writing):
+            return None
+        return cast("NativeConnection", self.source.driver)
 
     @property
     def writer(self) -> WritingConnection | None:

@@ -74,6 +74,12 @@ class WritingConnection(FileConnection):
         """Whether the changes since the last checkpoint are to be moved into the database file."""
         return self.total_changes - self._changes_in_file >= _ROWS_BETWEEN_CHECKPOINTS
 
+    def cursor(self, *args: Any) -> Any:  # noqa: ANN401 (the driver's)
+        """Make a cursor for SQLAlchemy, unless the transaction has failed: what follows would be kept."""
+        if self._has_begun:
+            self._expect_sound()
+        return super().cursor(*args)
+
     async def begin(self) -> None:
         """Begin the transaction, unless it has begun; wait while another process writes.
 

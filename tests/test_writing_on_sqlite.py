@@ -92,7 +92,8 @@ async def test_what_failed_amid_a_move_is_not_stored_by_who_ignores_that(cast: C
     await claim(cast, handoff_id)
 
 
-async def test_a_transaction_that_failed_takes_no_further_statement(cast: Cast) -> None:
+@pytest.mark.parametrize("way", ["past SQLAlchemy", "SQLAlchemy's"])
+async def test_a_transaction_that_failed_takes_no_further_statement(cast: Cast, way: str) -> None:
     handoff_id = await escalate(cast)
     before = await cast.all_rows()
 
@@ -100,7 +101,7 @@ async def test_a_transaction_that_failed_takes_no_further_statement(cast: Cast) 
         async with cast.database.transaction(cast.account_id) as tx:
             with pytest.raises(IntegrityError):
                 await claim_with_one_delivery_twice(tx, cast, handoff_id)
-            await run(tx, ALL_USERS, {})
+            await (run(tx, ALL_USERS, {}) if way == "past SQLAlchemy" else tx.execute(ALL_USERS))
 
     with pytest.raises(DBAPIError, match="had failed"):
         await go_on()
@@ -118,6 +119,8 @@ async def test_what_sqlite_has_rolled_back_itself_is_not_said_to_be_stored(cast:
             await tx.connection.execute(text("PRAGMA max_page_count = 1"))  # it takes the present size
             with pytest.raises(DBAPIError, match="full"):
                 await sessions.change(tx, session.id, {"problem_summary": "x" * 100_000})
+            with pytest.raises(DBAPIError, match="had failed"):
+                await tx.execute(update(teams).values(name="Day shift"))
 
     with pytest.raises(DBAPIError, match="had failed"):
         await fill_the_disk()
