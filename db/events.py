@@ -7,7 +7,7 @@ deadlocks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -73,6 +73,11 @@ class News:
         """The values of `row_about`."""
         return {f"event_{field.name}": getattr(self, field.name) for field in fields(self)}
 
+    def about(self, handoff: HandoffRow) -> Event:
+        """Return the event, given the handoff as it was moved: what `row_about` stores."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Event(**told, **_of(handoff))
+
 
 async def append(tx: Transaction, event: Event) -> int:
     """Give the event the account's next number, store it, and return the number.
@@ -81,11 +86,18 @@ async def append(tx: Transaction, event: Event) -> int:
     """
     values = {f"event_{field.name}": getattr(event, field.name) for field in fields(event)}
     if tx.is_postgresql:
-        ((tx.event_sequence,),) = await run(tx, _NUMBERED, values)
+        ((sequence,),) = await run(tx, _NUMBERED, values)
     else:
-        ((tx.event_sequence,),) = await run(tx, _NUMBER, {})
-        await run(tx, _STORED, values | {"event_sequence": tx.event_sequence})
-    return tx.event_sequence
+        ((sequence,),) = await run(tx, _NUMBER, {})
+        await run(tx, _STORED, values | {"event_sequence": sequence})
+    note_stored(tx, event, sequence)
+    return sequence  # type: ignore[no-any-return]  # a column of whole numbers
+
+
+def note_stored(tx: Transaction, event: Event, sequence: int) -> None:
+    """Remember an event that a statement of this transaction has stored, for who hears of its commit."""
+    stored = {field.name: getattr(event, field.name) for field in fields(event)}
+    tx.events.append(EventRow(account_id=tx.account_id, sequence=sequence, **stored))
 
 
 def numbering(
@@ -123,27 +135,13 @@ async def append_about(
     audience: ReminderAudience | None = None,
 ) -> int:
     """Append an event about a handoff as it is now, and return its number."""
-    event = Event(
-        kind=kind,
-        at=at,
-        summary=summary,
-        actor_id=actor_id,
-        session_id=handoff.session_id,
-        handoff_id=handoff.id,
-        team_id=handoff.team_id,
-        intent=handoff.intent,
-        round=handoff.round,
-        except_id=except_id,
-        audience=audience,
-    )
-    return await append(tx, event)
+    news = News(kind=kind, at=at, actor_id=actor_id, summary=summary, except_id=except_id)
+    return await append(tx, replace(news.about(handoff), audience=audience))
 
 
 async def append_news(tx: Transaction, news: News, handoff: HandoffRow) -> int:
     """Append the news of a handoff, and return its number."""
-    return await append_about(
-        tx, news.kind, handoff, news.actor_id, news.summary, at=news.at, except_id=news.except_id
-    )
+    return await append(tx, news.about(handoff))
 
 
 async def after(tx: Transaction, sequence: int, *, limit: int) -> list[EventRow]:
@@ -181,6 +179,17 @@ async def latest_sequence(tx: Transaction) -> int:
 
 def _select(tx: Transaction) -> Select[tuple[object, ...]]:
     return select(*columns_of(EventRow, events)).where(tx.own(events))
+
+
+def _of(handoff: HandoffRow) -> dict[str, Any]:
+    """Return what an event holds of its handoff."""
+    return {
+        "handoff_id": handoff.id,
+        "session_id": handoff.session_id,
+        "team_id": handoff.team_id,
+        "intent": handoff.intent,
+        "round": handoff.round,
+    }
 
 
 def _count_up(*conditions: ColumnElement[bool]) -> ReturningUpdate[tuple[int]]:

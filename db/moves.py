@@ -70,9 +70,10 @@ async def _move_at_once(
     if not rows:
         return None
     row = rows[0]
+    handoff = HandoffRow(*row[:_OF_HANDOFF])
     if news is not None:
-        tx.event_sequence = row[-1]
-    return MovedRows(HandoffRow(*row[:_OF_HANDOFF]), SessionRow(*row[_OF_HANDOFF:_OF_BOTH]))
+        events.note_stored(tx, news.about(handoff), row[-1])
+    return MovedRows(handoff, SessionRow(*row[_OF_HANDOFF:_OF_BOTH]))
 
 
 @lru_cache

@@ -12,8 +12,8 @@ PostgreSQL row-level security holds the same line again, below every statement.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 import aiosqlite
@@ -27,6 +27,9 @@ from db.native import POSTGRESQL, NativeConnection, Rows, Values, native
 from db.pooled import Pooled, checked_out
 from db.row_security import AccountConnection, Lock, begun
 from db.sqlite_connections import Writing, WritingConnection, begun_on_sqlite, glance_at_sqlite
+
+if TYPE_CHECKING:
+    from db.events import EventRow
 
 R = TypeVar("R")
 
@@ -85,8 +88,8 @@ class Transaction(SystemTransaction):
     """An open transaction of one account."""
 
     account_id: UUID
-    #: The highest event number written so far in this transaction; 0 when none was.
-    event_sequence: int = 0
+    #: The events written so far in this transaction, as they are stored; their numbers have no gaps.
+    events: "list[EventRow]" = field(default_factory=list)
     _on_sqlite: aiosqlite.Connection | None = None
 
     async def sqlite_driver(self) -> aiosqlite.Connection:
@@ -123,7 +126,10 @@ def new_id() -> UUID:
 
 
 class Database:
-    """The engines of one process. `on_commit` hears (account, highest event number) after each commit."""
+    """The engines of one process.
+
+    After each commit `on_commit` hears (account, highest event number), and `on_events` the events as stored.
+    """
 
     def __init__(self, url: str) -> None:
         address = engines.read_address(url)
@@ -139,6 +145,7 @@ class Database:
             self._system_reader = engines.postgresql_reader(address, role="handoff_worker")
             self._owner = create_async_engine(address, poolclass=NullPool)
         self.on_commit: list[Callable[[UUID, int], None]] = []
+        self.on_events: list[Callable[[Sequence[EventRow]], None]] = []
 
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -149,9 +156,11 @@ class Database:
         else:
             async with begun(self._writer, account_id) as pooled:
                 yield (tx := Transaction(pooled, account_id))
-        if tx.event_sequence:
+        if tx.events:
             for hear in self.on_commit:
-                hear(account_id, tx.event_sequence)
+                hear(account_id, tx.events[-1].sequence)
+            for take in self.on_events:
+                take(tx.events)
 
     @asynccontextmanager
     async def reading(self, account_id: UUID) -> AsyncIterator[Transaction]:

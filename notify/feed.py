@@ -2,13 +2,14 @@
 
 `events` is the truth, wake-ups only say that it grew. For each account that somebody here watches, one
 reader reads the events after the last one that it handed out, once per node, and puts them into the
-bounded queues of the subscribers. Every `poll_seconds` the counters are compared anyway: a lost wake-up,
-a restarted broker or a dead writer costs that long, and never an event.
+bounded queues of the subscribers. What a transaction of this process has committed is handed out as it
+was stored, without being read, where it follows right upon the last one. Every `poll_seconds` the counters
+are compared anyway: a lost wake-up, a restarted broker or a dead writer costs that long, and never an event.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -203,6 +204,7 @@ class Feed:
     async def start(self) -> None:
         """Begin to listen and to compare."""
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
+        self._database.on_events.append(self._hear_soon)
 
     async def stop(self) -> None:
         """End every subscription and both tasks."""
@@ -255,6 +257,20 @@ class Feed:
                         watch.position = await events.latest_sequence(tx)
         subscriber.position = watch.position
 
+    def _hear_soon(self, committed: Sequence[EventRow]) -> None:
+        """Hear of a commit once its task waits for something: whoever made it is answered first."""
+        asyncio.get_running_loop().call_soon(self._hear, committed)
+
+    def _hear(self, committed: Sequence[EventRow]) -> None:
+        """Hand out what was committed here, if it follows upon what was handed out.
+
+        If others' events lie between, or those of a commit that is heard of after this one, the wake-up about
+        it has all of them read. So none comes before another that has a lower number.
+        """
+        watch = self._watches.get(committed[0].account_id)
+        if watch is not None and watch.position == committed[0].sequence - 1:
+            self._hand_out(watch, committed)
+
     async def _listen(self) -> None:
         async for wakeup in self._wakeups.listen():
             if wakeup.account_id is None:
@@ -295,11 +311,13 @@ class Feed:
                     return
                 self._hand_out(watch, page)
 
-    def _hand_out(self, watch: _Watch, page: list[EventRow]) -> None:
+    def _hand_out(self, watch: _Watch, page: Sequence[EventRow]) -> None:
         for event in page:
+            if event.sequence <= watch.position:
+                continue  # committed here, and handed out while the page was read
+            watch.position = event.sequence
             for listener in list(watch.listeners):  # one may hand over to others
                 listener.offer(event)
             if event.kind in _CHANGES_RIGHTS:
                 for listener in list(watch.listeners):
                     listener.doubt()
-        watch.position = page[-1].sequence

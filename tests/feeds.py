@@ -12,7 +12,7 @@ from sqlalchemy import text
 from db import events
 from db.enums import EventKind
 from db.events import Event, EventRow
-from db.session import Database
+from db.session import Database, Transaction
 from notify.broadcast.wakeups import Wakeups
 from notify.feed import Feed, Heard, Subscriber
 from tests.patience import PATIENCE
@@ -26,10 +26,16 @@ def anything(_: EventRow) -> bool:
 
 
 @asynccontextmanager
-async def running_feed(database: Database, *, poll_seconds: float = NEVER) -> AsyncIterator[Feed]:
-    """Run the feed of a node that hears of the commits made through this database object, and of no other."""
+async def running_feed(
+    database: Database, *elsewhere: Database, poll_seconds: float = NEVER
+) -> AsyncIterator[Feed]:
+    """Run the feed of a node.
+
+    It hears of the commits made through its own database object, and those of other nodes, and of no other.
+    """
     wakeups = Wakeups("memory://")
-    database.on_commit.append(wakeups.announce)
+    for each in (database, *elsewhere):
+        each.on_commit.append(wakeups.announce)
     feed = Feed(database, wakeups, poll_seconds=poll_seconds)
     await wakeups.start()
     await feed.start()
@@ -45,9 +51,14 @@ async def commit(database: Database, account_id: UUID, count: int = 1) -> int:
     sequence = 0
     async with database.transaction(account_id) as tx:
         for _ in range(count):
-            event = Event(kind=EventKind.SESSION_UPDATED, at=datetime.now(UTC), summary="changed it")
-            sequence = await events.append(tx, event)
+            sequence = await append(tx)
     return sequence
+
+
+async def append(tx: Transaction) -> int:
+    """Append an event and return its number."""
+    event = Event(kind=EventKind.SESSION_UPDATED, at=datetime.now(UTC), summary="changed it")
+    return await events.append(tx, event)
 
 
 async def hear(subscriber: Subscriber, count: int = 1) -> list[Heard]:

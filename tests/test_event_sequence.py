@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from db import events
-from db.enums import HandoffIntent
-from db.events import EventRow
+from db.enums import EventKind, HandoffIntent, ReminderAudience
+from db.events import EventRow, append_about
 from db.session import Transaction
 from db.users import UserRow
-from resolvers import handoffs
+from resolvers import admin, handoffs
 from resolvers.errors import HandoffAlreadyClaimed
 from resolvers.handoffs import Created
 from resolvers.new_handoffs import NewHandoff
@@ -67,6 +67,44 @@ async def test_each_commit_is_heard_with_the_number_of_its_last_event(cast: Cast
         assert heard == []
 
     assert heard == [(cast.account_id, before + 2)]
+
+
+async def test_what_is_heard_of_a_commit_is_what_it_has_stored(cast: Cast) -> None:
+    heard: list[EventRow] = []
+    session = await cast.start_session(in_team=True)
+    before = await cast.last_event()
+    cast.database.on_events.append(heard.extend)
+    now = datetime.now(UTC)
+
+    async with cast.database.transaction(cast.account_id) as tx:
+        made = (await _escalate(tx, cast.alice, session.id)).handoff
+        await handoffs.acknowledge(tx, cast.bob, made.id, now=now)
+    async with cast.database.transaction(cast.account_id) as tx:
+        audience = ReminderAudience.OWNERS_AND_ADMINS
+        await append_about(
+            tx, EventKind.ESCALATION_REMINDED, made, None, "reminded", at=now, audience=audience
+        )
+    await _claim(cast, cast.bob, made.id)
+    async with cast.database.transaction(cast.account_id) as tx:
+        await handoffs.release(tx, cast.bob, made.id, "it is late", now=now, grace=GRACE)
+        await admin.deactivate_user(tx, cast.bob, now=now)
+    await _claim(cast, cast.alice, made.id)
+    async with cast.database.transaction(cast.account_id) as tx:
+        await handoffs.close_resolved(tx, cast.alice, session.id, now=now)
+
+    async with cast.database.reading(cast.account_id) as tx:
+        stored = await events.after(tx, before, limit=100)
+    assert heard == stored
+    assert [event.kind for event in heard] == [
+        EventKind.HANDOFF_CREATED,
+        EventKind.HANDOFF_ACKNOWLEDGED,
+        EventKind.ESCALATION_REMINDED,
+        EventKind.HANDOFF_CLAIMED,
+        EventKind.HANDOFF_RELEASED,
+        EventKind.USER_DEACTIVATED,
+        EventKind.HANDOFF_CLAIMED,
+        EventKind.HANDOFF_CLOSED,
+    ]
 
 
 async def test_a_rollback_leaves_no_row_no_event_no_delivery_and_uses_no_number(cast: Cast) -> None:

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from db import events
 from db.events import EventRow
 from db.session import Database, Transaction
 from notify.feed import Feed, FeedStopped
 from tests.cast import Cast
-from tests.feeds import anything, commit, hear, numbers, rename_table, running_feed, said
+from tests.feeds import anything, append, commit, hear, numbers, rename_table, running_feed, said
 from tests.sockets import eventually
 
 QUICKLY = 0.02  #: seconds between two comparisons
@@ -42,6 +43,22 @@ async def feed(database: Database, cast: Cast) -> AsyncIterator[Feed]:
 @pytest.fixture
 async def silent(database_url: str) -> AsyncIterator[Database]:
     """The same database from where nobody announces a commit."""
+    database = Database(database_url)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def counting(database_url: str) -> AsyncIterator[CountingDatabase]:
+    """The database of a node whose reads are counted."""
+    database = CountingDatabase(database_url)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def elsewhere(database_url: str) -> AsyncIterator[Database]:
+    """The same database on another node, which tells of its commits."""
     database = Database(database_url)
     yield database
     await database.dispose()
@@ -109,33 +126,92 @@ async def test_what_nobody_announced_comes_before_what_is_announced_after_it(
         assert numbers(await hear(subscriber, 2)) == [lost, announced]
 
 
-async def test_two_subscribers_of_an_account_cost_one_read(database_url: str, cast: Cast) -> None:
-    database = CountingDatabase(database_url)
+async def test_two_subscribers_of_an_account_cost_one_read(
+    counting: CountingDatabase, elsewhere: Database, cast: Cast
+) -> None:
     async with (
-        running_feed(database) as feed,
+        running_feed(counting, elsewhere) as feed,
         feed.subscribe(cast.account_id, anything) as first,
         feed.subscribe(cast.account_id, anything) as second,
     ):
-        assert database.reads == 1
-        last = await commit(database, cast.account_id, 3)
+        assert counting.reads == 1
+        last = await commit(elsewhere, cast.account_id, 3)
 
         assert numbers(await hear(first, 3)) == numbers(await hear(second, 3)) == [last - 2, last - 1, last]
-        assert database.reads == 2
-    await database.dispose()
+        assert counting.reads == 2
 
 
-async def test_an_account_that_nobody_follows_is_not_read(database_url: str, cast: Cast) -> None:
-    database = CountingDatabase(database_url)
-    async with running_feed(database) as feed:
+async def test_an_account_that_nobody_follows_is_not_read(
+    counting: CountingDatabase, elsewhere: Database, cast: Cast
+) -> None:
+    async with running_feed(counting, elsewhere) as feed:
         async with feed.subscribe(cast.other_account_id, anything):
             pass
         async with feed.subscribe(cast.account_id, anything) as subscriber:
-            await commit(database, cast.other_account_id)
-            await commit(database, cast.account_id)
+            await commit(elsewhere, cast.other_account_id)
+            await commit(elsewhere, cast.account_id)
             await hear(subscriber)
 
-    assert database.reads == 3  # one for each who joined, one for the commit
-    await database.dispose()
+    assert counting.reads == 3  # one for each who joined, one for the commit
+
+
+async def test_what_is_committed_here_is_handed_out_as_it_is_stored_without_being_read(
+    counting: CountingDatabase, elsewhere: Database, cast: Cast
+) -> None:
+    async with running_feed(counting) as feed, feed.subscribe(cast.account_id, anything) as subscriber:
+        last = await commit(counting, cast.account_id, 3)
+        found = await hear(subscriber, 3)
+        assert counting.reads == 1  # for joining
+
+        async with elsewhere.reading(cast.account_id) as tx:
+            stored = await events.after(tx, last - 3, limit=10)
+        assert [heard.event for heard in found] == stored
+
+
+async def test_what_is_committed_here_after_something_unheard_is_read_with_it_and_comes_once(
+    counting: CountingDatabase, silent: Database, cast: Cast
+) -> None:
+    async with running_feed(counting) as feed, feed.subscribe(cast.account_id, anything) as subscriber:
+        unheard = await commit(silent, cast.account_id, 2)
+        here = [await commit(counting, cast.account_id) for _ in range(3)]
+
+        assert numbers(await hear(subscriber, 5)) == [unheard - 1, unheard, *here]
+        last = await commit(counting, cast.account_id)
+        assert numbers(await hear(subscriber)) == [last]
+
+
+async def test_events_committed_here_and_elsewhere_at_once_come_in_order_each_once(
+    database: Database, elsewhere: Database, cast: Cast
+) -> None:
+    async with (
+        running_feed(database, elsewhere) as feed,
+        feed.subscribe(cast.account_id, anything) as subscriber,
+    ):
+        begun_at = await cast.last_event()
+
+        await asyncio.gather(
+            *(commit(each, cast.account_id, 2) for _ in range(20) for each in (database, elsewhere))
+        )
+
+        found = await hear(subscriber, 80)
+        assert numbers(found) == list(range(begun_at + 1, begun_at + 81))
+        last = await commit(database, cast.account_id)
+        assert numbers(await hear(subscriber)) == [last]
+
+
+async def test_what_fails_to_commit_here_is_not_heard(feed: Feed, database: Database, cast: Cast) -> None:
+    async def fail() -> None:
+        async with database.transaction(cast.account_id) as tx:
+            await append(tx)
+            raise ConnectionAbortedError
+
+    async with feed.subscribe(cast.account_id, anything) as subscriber:
+        with pytest.raises(ConnectionAbortedError):
+            await fail()
+        last = await commit(database, cast.account_id)
+
+        (heard,) = await hear(subscriber)
+        assert (heard.event.sequence, heard.event.summary) == (last, "changed it")
 
 
 async def test_who_leaves_and_comes_back_begins_anew(feed: Feed, database: Database, cast: Cast) -> None:
