@@ -28,8 +28,11 @@ from schema.streams import SharingExecutor, Streams
 
 log = logging.getLogger(__name__)
 
-#: How many are written to, or looked at, before others have their turn in the process.
+#: How many are looked at before others have their turn in the process.
 _AT_ONCE = 500
+#: How many are written to before that. The event loop keeps what is written in a turn until its end: so few
+#: that the first clients have theirs, and who has made the event its answer, while the rest is being written.
+_WRITTEN_AT_ONCE = 50
 #: After so long a follower's own task looks whether its token is still good. That an identity provider has
 #: withdrawn a key is noticed by that; a token's end, and what is stored of its user, are noticed before.
 _ALONE_AFTER_SECONDS = 60.0
@@ -193,7 +196,7 @@ class Fanout:
             is_to_be_told = follower.subscriber.is_asleep and follower.told < event.sequence
             if is_to_be_told and (payload is None or not follower.tell(event, payload)):
                 self._let_go(follower)
-            if number % _AT_ONCE == 0:
+            if number % _WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def _payload(self, heard: Heard) -> bytes | None:
