@@ -189,7 +189,10 @@ class Fanout:
 
     async def _tell(self, event: EventRow) -> None:
         """Write an event to all who want it; let those go to whom it cannot be written."""
-        followers = [each for wanted, alike in self._by_wish.items() if wanted(event) for each in alike]
+        followers: list[Follower] = []
+        for wanted, alike in self._by_wish.items():
+            if wanted(event):
+                followers += alike
         payload = await self._payload(Heard(event, 0)) if followers else None
         for number, follower in enumerate(followers, 1):
             # who is awake has left meanwhile, or was let go
