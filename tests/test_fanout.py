@@ -110,6 +110,29 @@ async def test_each_is_written_what_it_would_be_sent_alone(live: Live, alone: Li
         assert await seen(everybody + in_team, alone=False) == await seen(everybody + in_team, alone=True)
 
 
+async def test_others_have_their_turn_while_many_are_written_to(live: Live) -> None:
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(live.dashboard(live.cast.vera)) for _ in range(3)]
+        operations = [await socket.subscribe(COUNTED) for socket in sockets for _ in range(40)]
+        await until_followed(live, 120)
+        (fanout,) = streams(live).fanouts.values()
+        began = {follower: follower.told for follower in fanout._followers}
+        seen: set[int] = set()
+
+        async def watch() -> None:
+            while True:
+                seen.add(sum(follower.told > told for follower, told in began.items()))
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        await live.escalate_new()
+        for operation in operations:
+            await operation.next_event()
+        watching.cancel()
+
+        assert seen == {0, 50, 100, 120}
+
+
 async def test_an_id_of_whatever_characters_is_written_as_json(live: Live) -> None:
     odd = 'a"b\\c\n\u00fc\u2028{}'
     async with live.dashboard(live.cast.vera) as socket:
