@@ -18,6 +18,7 @@ from schema.documents import Documents
 from schema.errors import PublicErrors
 from schema.mutations import Mutation
 from schema.plain_inputs import prepare_inputs
+from schema.plain_resolvers import prepare_resolvers
 from schema.plans import PlannedSchema
 from schema.queries import Query
 from schema.scalars import Duration
@@ -82,6 +83,7 @@ def _make_schema(allowed: Mapping[str, str] | None) -> PlannedSchema:
         config=StrawberryConfig(scalar_map={timedelta: Duration}),
     )
     prepare_inputs(schema._schema)
+    prepare_resolvers(schema)
     schema.allowed = None if allowed is None else frozenset(allowed.values())
     return schema
 
