@@ -105,7 +105,7 @@ class Completions:
         nodes: Sequence[FieldNode],
     ) -> CollectedFields | None:
         fragments = executor.fragment_definitions
-        if any(_has_directives(node.selection_set, fragments) for node in nodes):
+        if any(has_directives(node.selection_set, fragments) for node in nodes):
             return None
         collected = executor.collect_anew(kind, same)
         fields = PlannedFields(collected.grouped_field_set)
@@ -131,7 +131,7 @@ class _Writer:
     def completion(self, fields: Fields, nodes: Sequence[FieldNode]) -> Completion:
         """Write what there is to write; the nodes are those of the fields."""
         fragments = self._executor.fragment_definitions
-        if any(_has_directives(node.selection_set, fragments) for node in nodes):
+        if any(has_directives(node.selection_set, fragments) for node in nodes):
             return Completion(None, None)  # what is selected further down depends on variables
         return Completion(self._mixed(fields), self._whole(fields))
 
@@ -227,9 +227,10 @@ def _class_of(kind: GraphQLObjectType) -> type:
     return origin
 
 
-def _has_directives(
+def has_directives(
     selected: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> bool:
+    """Tell whether anything that is selected, however far down, has a directive."""
     for selection in () if selected is None else selected.selections:
         inner: SelectionSetNode | None
         if isinstance(selection, FragmentSpreadNode):
@@ -237,6 +238,6 @@ def _has_directives(
         else:
             assert isinstance(selection, FieldNode | InlineFragmentNode)  # noqa: S101 (no others)
             inner = selection.selection_set
-        if selection.directives or _has_directives(inner, fragments):
+        if selection.directives or has_directives(inner, fragments):
             return True
     return False

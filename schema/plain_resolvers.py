@@ -7,7 +7,7 @@ the field. So it is found out once for each, as `schema/plain_inputs.py` does fo
 
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import Any
+from typing import Any, cast
 
 from graphql import GraphQLField, GraphQLObjectType, get_nullable_type, is_leaf_type
 from strawberry import Schema
@@ -27,16 +27,15 @@ def prepare_resolvers(schema: Schema) -> None:
         if isinstance(kind, GraphQLObjectType) and kind is not core.subscription_type:
             for shown in kind.fields.values():
                 field = shown.extensions.get("strawberry-definition")
-                if isinstance(field, StrawberryField) and _is_plain(field):
-                    shown.resolve = _resolver(schema, shown, field)
+                called = field.base_resolver if isinstance(field, StrawberryField) else None
+                if called is not None and _is_plain(field, called):
+                    shown.resolve = _resolver(schema, shown, field, called)
 
 
-def _is_plain(field: StrawberryField) -> bool:
+def _is_plain(field: StrawberryField, called: StrawberryResolver[Any]) -> bool:
     """Tell whether a resolver takes its object first, `info` by that name, and the arguments by theirs."""
-    called = field.base_resolver
     return (
-        called is not None
-        and called.self_parameter is not None
+        called.self_parameter is not None
         and called.parent_parameter is None
         and called.root_parameter is None
         and (called.info_parameter is None or called.info_parameter.name == "info")
@@ -44,10 +43,12 @@ def _is_plain(field: StrawberryField) -> bool:
     )
 
 
-def _resolver(schema: Schema, shown: GraphQLField, field: StrawberryField) -> Resolve:
+def _resolver(
+    schema: Schema, shown: GraphQLField, field: StrawberryField, called: StrawberryResolver[Any]
+) -> Resolve:
     make_info = schema.config.info_class
     arguments = _arguments(schema, shown, field)
-    chain = reduce(_chained, build_field_extension_resolvers(field), _innermost(field.base_resolver))
+    chain = reduce(_chained, build_field_extension_resolvers(field), _innermost(called))
 
     def resolve(source: object, info: Any, **sent: Any) -> Any:  # noqa: ANN401 (of all fields)
         given = make_info(_raw_info=info, _field=field)
@@ -76,7 +77,7 @@ def _arguments(schema: Schema, shown: GraphQLField, field: StrawberryField) -> l
 
 
 def _innermost(called: StrawberryResolver[Any]) -> Resolve:
-    function: Resolve = called.wrapped_func
+    function = cast("Resolve", called.wrapped_func)
     if called.info_parameter is not None:
         return lambda source, info, **given: function(source, info=info, **given)
     return lambda source, _, **given: function(source, **given)

@@ -7,20 +7,31 @@ is wrong with a document takes Strawberry's way, which says so.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import strawberry
 from graphql import GraphQLError, get_operation_ast
-from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from schema.context import Context
-from schema.documents import Document, read
+from schema.documents import read
 from schema.errors import PublicErrors
+from schema.operations import Operation, Root, read_operation
+from schema.remembered import Remembered
 from schema.streams import SharingExecutor
 
 _PUBLIC = PublicErrors()
+_OPERATIONS: Remembered[Operation] = Remembered(512)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An operation that is about to be executed."""
+
+    executor: SharingExecutor
+    root: Root | None  #: what it asks for where that is one field
 
 
 class PlannedSchema(strawberry.Schema):
@@ -40,14 +51,14 @@ class PlannedSchema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         """Execute an operation."""
-        executor = None
+        plan = None
         if isinstance(context_value, Context) and context_value.services.has_plans:
             kinds = frozenset(allowed_operation_types or OperationType)
-            executor = self.plan(
+            plan = self.plan(
                 query, variable_values, context_value, operation_name, kinds, operation_extensions, root_value
             )
-        if executor is not None:
-            return await run(executor)
+        if plan is not None:
+            return await run(plan)
         return await super().execute(
             query,
             variable_values,
@@ -67,22 +78,13 @@ class PlannedSchema(strawberry.Schema):
         kinds: Collection[OperationType],
         extensions: dict[str, Any] | None,
         root_value: object = None,
-    ) -> SharingExecutor | None:
+    ) -> Plan | None:
         """Return what executes an operation of one of the kinds; None where anything is wrong with it."""
-        document = self._find(query, variables, operation_name, kinds)
-        if document is None:
+        operation = self._find(query, variables, operation_name, kinds)
+        if operation is None:
             return None
-        executor = SharingExecutor.build(
-            self._schema,
-            document.node,
-            root_value,
-            context,
-            variables,
-            operation_name,
-            is_awaitable=cast("Any", optimized_is_awaitable),
-            operation_extensions=extensions,
-        )
-        return executor if isinstance(executor, SharingExecutor) else None
+        executor = operation.executor(context, root_value, variables, extensions)
+        return None if executor is None else Plan(executor, operation.root)
 
     def _find(
         self,
@@ -90,25 +92,31 @@ class PlannedSchema(strawberry.Schema):
         variables: dict[str, Any] | None,
         operation_name: str | None,
         kinds: Collection[OperationType],
-    ) -> Document | None:
-        """Return a document without fault whose operation is of one of the kinds; None for any other."""
+    ) -> Operation | None:
+        """Return an operation of one of the kinds of a document without fault; None for any other."""
         if not query or (self.allowed is not None and query not in self.allowed):
             return None
         try:
             document = read(self._schema, query)
         except (GraphQLError, RecursionError):
             return None
-        operation = get_operation_ast(document.node, operation_name)
-        is_wanted = operation is not None and OperationType(operation.operation.value) in kinds
-        return None if not is_wanted or document.errors_for(self._schema, variables) else document
+        node = get_operation_ast(document.node, operation_name)
+        if node is None or OperationType(node.operation.value) not in kinds:
+            return None
+        if document.errors_for(self._schema, variables):
+            return None
+        return _OPERATIONS.find(id(node), [node], lambda: read_operation(self._schema, document.node, node))
 
 
-async def run(executor: SharingExecutor) -> ExecutionResult:
+async def run(plan: Plan) -> ExecutionResult:
     """Execute an operation; its errors say what a client may know."""
+    executor = plan.executor
     try:
-        result = executor.execute_operation()
-        if executor.is_awaitable(result):
-            result = await result
+        if plan.root is None:
+            result = executor.execute_operation()
+            result = await result if executor.is_awaitable(result) else result
+        else:
+            result = await plan.root.execute(executor)
     except Exception as error:  # noqa: BLE001 (as Strawberry does: the client learns no more than of others)
         result = ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
     errors = result.errors and [_PUBLIC.anonymise_error(error) for error in result.errors]

@@ -154,13 +154,13 @@ class Endpoint(GraphQL[Context, None]):
         if asked is None or not (self._is_open or await _is_known(context)):
             return None
         query = find_document(services.documents, asked.query, asked.extensions)
-        executor = self._planned.plan(
+        plan = self._planned.plan(
             query, asked.variables, context, asked.operation_name, KINDS, asked.extensions
         )
-        if executor is None:
+        if plan is None:
             return None
         request.state.asked = query, asked.operation_name
-        body = await self.process_result(request, await run(executor))
+        body = await self.process_result(request, await run(plan))
         return Response(orjson.dumps(body), media_type="application/json")
 
     async def render_graphql_ide(self, request: Request) -> Response:
