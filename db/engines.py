@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db.pooled import open_where_awaited
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
 from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
 
@@ -71,7 +72,7 @@ def _postgresql_engine(
     **options: Any,  # noqa: ANN401 (SQLAlchemy's)
 ) -> AsyncEngine:
     """Make an engine whose connections take the role, which row-level security binds, for good."""
-    return create_async_engine(
+    engine = create_async_engine(
         address,
         max_overflow=0,  # those beyond the size would be opened for one transaction each
         pool_timeout=10,
@@ -83,6 +84,8 @@ def _postgresql_engine(
         hide_parameters=True,  # an error is logged; notes and addresses are not
         **options,
     )
+    event.listen(engine.sync_engine, "do_connect", open_where_awaited)
+    return engine
 
 
 def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
@@ -104,7 +107,7 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
 
 
 def _sqlite_engine(address: URL, factory: type[FileConnection], *, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         address,
         pool_size=pool_size,
         max_overflow=0,
@@ -113,6 +116,8 @@ def _sqlite_engine(address: URL, factory: type[FileConnection], *, pool_size: in
         connect_args={"factory": factory},
         hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "do_connect", open_where_awaited)
+    return engine
 
 
 def _set_up_sqlite(engine: Engine, *more: str) -> None:

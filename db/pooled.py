@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util.concurrency import in_greenlet
 
 P = TypeVar("P", bound="Pooled")
 
@@ -75,6 +76,30 @@ async def checked_out(engine: AsyncEngine) -> AsyncIterator[Pooled]:
 
 async def check_out(engine: AsyncEngine, kind: type[P]) -> P:
     """Take a connection that has not ended while it was idle, as all have when the server was restarted."""
-    while (pooled := kind(engine, await engine.raw_connection())).is_lost:
+    while (pooled := kind(engine, _idle(engine) or await engine.raw_connection())).is_lost:
         pooled.give_up()
     return pooled
+
+
+def _idle(engine: AsyncEngine) -> PoolProxiedConnection | None:
+    """Take a connection that is idle, past the second stack on which SQLAlchemy waits; None: wait there."""
+    if not engine.pool.checkedin():  # type: ignore[attr-defined]  # every pool but NullPool has it
+        return None
+    try:
+        return engine.sync_engine.raw_connection()
+    except NotOpenError:
+        return None
+
+
+class NotOpenError(Exception):
+    """A connection was given up while it was idle, and is to be opened again where that can be awaited."""
+
+
+def open_where_awaited(*_: object) -> None:
+    """Let SQLAlchemy open a connection, unless nobody could wait for it: its event `do_connect`.
+
+    Raises:
+        NotOpenError: there is no second stack.
+    """
+    if not in_greenlet():
+        raise NotOpenError

@@ -22,7 +22,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ParseOptions
 
-from schema.limits import Limits, Measure, check
+from schema.limits import Limits, Measure, check, length_of
 
 #: Documents that are remembered. Beyond that, those asked least lately are read anew.
 _REMEMBERED = 512
@@ -37,7 +37,8 @@ class Document:
 
     node: DocumentNode
     errors: list[GraphQLError]  #: what is wrong with it, whatever its variables are
-    lengths: tuple[str, ...]  #: the variables that decide about the lengths of its lists
+    #: The variables that decide about the lengths of its lists, with their defaults.
+    lengths: Mapping[str, int | None]
     has_choice: bool  #: whether it holds several operations, of which one must be named
     #: What is wrong with it for lengths that were asked for before.
     _measured: dict[tuple[int, ...], list[GraphQLError]] = field(default_factory=dict)
@@ -46,12 +47,12 @@ class Document:
         """Return what is wrong with it for these variables."""
         if self.errors or not self.lengths:
             return self.errors
-        measure = Measure(schema, self.node, variables or {})
-        lengths = tuple(measure.length_of(name) for name in self.lengths)
+        given = variables or {}
+        lengths = tuple([length_of(given.get(name, default)) for name, default in self.lengths.items()])
         if lengths not in self._measured:
             if len(self._measured) >= _MOST_LENGTHS:
                 self._measured.clear()
-            self._measured[lengths] = check(measure.worst(), LIMITS)
+            self._measured[lengths] = check(Measure(schema, self.node, given).worst(), LIMITS)
         return self._measured[lengths]
 
 
@@ -171,4 +172,4 @@ def read(schema: GraphQLSchema, query: str) -> Document:
         found = validate(schema, node, specified_rules, max_errors=_MOST_ERRORS, hide_suggestions=True)
         errors = [_of_client(error) for error in found]
     operations = [each for each in node.definitions if isinstance(each, OperationDefinitionNode)]
-    return Document(node, errors, tuple(measure.lengths), len(operations) > 1)
+    return Document(node, errors, measure.lengths, len(operations) > 1)

@@ -111,8 +111,9 @@ class Measure:
         }
         self._defaults = _default_numbers(self._operations)
         self._measured: dict[str, Usage] = {}
-        #: The variables that decided about a list's length, so that the result holds for their values only.
-        self.lengths: set[str] = set()
+        #: The variables that decided about a list's length, so that the result holds for their values only;
+        #: each with its default.
+        self.lengths: dict[str, int | None] = {}
 
     def worst(self) -> Usage:
         """Return the most that any operation or fragment of the document asks, for each limit by itself.
@@ -125,10 +126,6 @@ class Measure:
         except RecursionError:  # the parser bounds how selections nest, but not how fragments do
             return Usage(depth=_FATHOMLESS)
         return Usage(**{name: max((getattr(usage, name) for usage in usages), default=0) for name in _NAMES})
-
-    def length_of(self, name: str) -> int:
-        """Return how many items the value of a variable asks for."""
-        return _length_of(self._variables.get(name, self._defaults.get(name)))
 
     def _operation(self, node: OperationDefinitionNode) -> Usage:
         root = self._schema.get_root_type(node.operation)
@@ -194,11 +191,11 @@ class Measure:
             if argument.name.value != "first":
                 continue
             if isinstance(argument.value, IntValueNode):
-                return _length_of(_number(argument.value))
+                return length_of(_number(argument.value))
             if isinstance(argument.value, VariableNode):
                 name = argument.value.name.value
-                self.lengths.add(name)
-                return self.length_of(name)
+                self.lengths[name] = self._defaults.get(name)
+                return length_of(self._variables.get(name, self.lengths[name]))
         return _DEFAULT_PAGE
 
 
@@ -234,8 +231,8 @@ def _name_of(selection: SelectionNode) -> str:
     return f"...{selection.name.value}"
 
 
-def _length_of(asked: object) -> int:
-    """Return how many items are asked for; what is no page is refused later, in words of its own."""
+def length_of(asked: object) -> int:
+    """Return how many items a value asks for; what is no page is refused later, in words of its own."""
     # 100.0 is an Int, too.
     if isinstance(asked, int | float) and asked <= MAX_PAGE:
         return int(max(1, asked))
@@ -253,7 +250,7 @@ def _default_numbers(operations: list[OperationDefinitionNode]) -> dict[str, int
     for operation in operations:
         for variable in operation.variable_definitions or ():
             if isinstance(variable.default_value, IntValueNode):
-                name, length = variable.variable.name.value, _length_of(_number(variable.default_value))
+                name, length = variable.variable.name.value, length_of(_number(variable.default_value))
                 found[name] = max(length, found.get(name, 0))
     return found
 
