@@ -36,15 +36,20 @@ _PAGE_HEADERS = {
 
 
 class App(Starlette):
-    """Starlette, without its layers round a socket: each would stay as long as the socket is open."""
+    """Starlette, without its layers round GraphQL, which answers its own exceptions.
+
+    Round a socket each layer would stay as long as the socket is open. Requests need them where pages of
+    other origins may ask.
+    """
 
     def __init__(self, endpoint: Endpoint, **kwargs: Any) -> None:  # noqa: ANN401 (Starlette's own arguments)
         super().__init__(**kwargs)
         self._endpoint = endpoint
+        self._direct = ("websocket",) if self.user_middleware else ("websocket", "http")
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Answer a request, or serve a socket."""
-        if scope["type"] == "websocket" and scope["path"] == _GRAPHQL:
+        if scope["type"] in self._direct and scope["path"] == _GRAPHQL:
             return self._endpoint(scope, receive, send)
         return super().__call__(scope, receive, send)
 

@@ -34,7 +34,7 @@ from schema.plans import PlannedSchema, run
 from server.answers import Answers
 from server.auth import bearer
 from server.events import EventStream
-from server.http_rules import BoundedRequest, check_request, label, refuse
+from server.http_rules import BoundedRequest, answer, check_request, label, refuse
 from server.plain_requests import KINDS, read_plain
 from server.sockets import SocketAdapter, SocketHandler
 
@@ -113,29 +113,28 @@ class Endpoint(GraphQL[Context, None]):
             await super().__call__(scope, receive, send)
             return
         request = BoundedRequest(scope, receive)
-        request.state.is_request_error, request.state.retry_after = False, 0
-        request.state.asked, request.state.has_errors = None, False
         try:
             check_request(request)
             response = await self._respond(request)
         except HTTPException as error:
-            response = label(request, refuse(error), is_request_error=False)
+            response = label(request, refuse(error))
         except ClientDisconnect:
             return
         except Exception:  # the database is away before the operation has begun: no result could say it
             log.exception("request not answered")
             fault = HTTPException(500, "Something went wrong on the server. It was logged.")
-            response = label(request, refuse(fault), is_request_error=False)
+            response = label(request, refuse(fault))
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: BoundedRequest) -> Response:
         """Answer a request, with an answer that was made before where that is exact."""
-        context = await self.get_context(request, Response())
+        context = await self.get_context(request, None)
 
         async def make() -> tuple[Response, bool]:
-            made = await self._answer_plain(request, context) or await self.run(request, context)
-            answer = label(request, made, is_request_error=request.state.is_request_error)
-            return answer, request.state.asked is not None and not request.state.has_errors
+            made = await self._answer_plain(request, context)
+            if made is None:
+                made = label(request, await self.run(request, context))
+            return made, request.asked is not None and not request.has_errors
 
         if self._answers is None or request.method != "POST":
             return (await make())[0]
@@ -143,11 +142,11 @@ class Endpoint(GraphQL[Context, None]):
         if self._answers.is_evented(body):
             return await self._answers.answer(context, body, request.headers.get("accept", ""), make)
         response, may_be_kept = await make()
-        if may_be_kept and is_evented(self._core, *request.state.asked):
+        if may_be_kept and request.asked is not None and is_evented(self._core, *request.asked):
             self._answers.note_evented(body)
         return response
 
-    async def _answer_plain(self, request: Request, context: Context) -> Response | None:
+    async def _answer_plain(self, request: BoundedRequest, context: Context) -> Response | None:
         """Answer a plain request for a document without fault; None for any other, and for strangers."""
         services = self._services
         asked = await read_plain(request) if services.has_plans else None
@@ -159,9 +158,8 @@ class Endpoint(GraphQL[Context, None]):
         )
         if plan is None:
             return None
-        request.state.asked = query, asked.operation_name
-        body = await self.process_result(request, await run(plan))
-        return Response(orjson.dumps(body), media_type="application/json")
+        request.asked = query, asked.operation_name
+        return answer(request, orjson.dumps(await self.process_result(request, await run(plan))))
 
     async def render_graphql_ide(self, request: Request) -> Response:
         """Answer the explorer's page, which loads nothing from elsewhere."""
@@ -191,6 +189,7 @@ class Endpoint(GraphQL[Context, None]):
         sub_response: Response,
     ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
         """Execute; outside demo mode only for somebody who is known, introspection included."""
+        assert isinstance(request, BoundedRequest)  # noqa: S101 (`__call__` makes no other)
         if isinstance(request_data, GraphQLRequestData) and request_data.protocol == "sse":
             await _admit(request, context)
         elif not self._is_open:
@@ -202,9 +201,9 @@ class Endpoint(GraphQL[Context, None]):
             request, request_adapter, request_data, context, root_value, sub_response
         )
         if isinstance(result, SubscriptionExecutionResult):
-            request.state.results = result
+            request.results = result
         elif isinstance(request_data, GraphQLRequestData) and request_data.protocol == "http":
-            request.state.asked = request_data.query, request_data.operation_name
+            request.asked = request_data.query or "", request_data.operation_name
         return result
 
     async def create_streaming_response(
@@ -215,11 +214,11 @@ class Endpoint(GraphQL[Context, None]):
         headers: Mapping[str, str],
     ) -> Response:
         """Answer with the results as events, in place of Strawberry's stream of them."""
-        return EventStream(self._events_of(cast("Request", request)), self._ending)
+        return EventStream(self._events_of(cast("BoundedRequest", request)), self._ending)
 
-    async def _events_of(self, request: Request) -> AsyncGenerator[str, None]:
+    async def _events_of(self, request: BoundedRequest) -> AsyncGenerator[str, None]:
         transport = SSETransport()
-        results = cast("AsyncGenerator[ExecutionResult, None]", request.state.results)
+        results = cast("AsyncGenerator[ExecutionResult, None]", request.results)
         async with aclosing(results):
             async for result in results:
                 yield transport.encode_next(await self.process_result(request, result), self.encode_json)
@@ -227,16 +226,19 @@ class Endpoint(GraphQL[Context, None]):
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """Make the body of an answer. A request that was never executed has no `data`."""
+        assert isinstance(request, BoundedRequest)  # noqa: S101 (as above)
         body = await super().process_result(request, result)
-        request.state.has_errors = bool(result.errors)
+        request.has_errors = bool(result.errors)
         if result.data is None and not any(error.path for error in result.errors or ()):
-            request.state.is_request_error = True
+            request.is_request_error = True
             del body["data"]
         waits = [(error.extensions or {}).get("retryAfter", 0) for error in result.errors or ()]
-        request.state.retry_after = max(waits, default=0)
+        request.retry_after = max(waits, default=0)
         return body
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+    async def get_context(
+        self, request: Request | WebSocket, response: Response | WebSocket | None
+    ) -> Context:
         """Make the context of a request or a socket."""
         is_socket = isinstance(request, WebSocket)
         token = None if is_socket else bearer(request.headers.get("authorization"))
@@ -309,7 +311,7 @@ async def _turn_away(
     return PreExecutionError(data=None, errors=[error])
 
 
-async def _admit(request: Request, context: Context) -> None:
+async def _admit(request: BoundedRequest, context: Context) -> None:
     """Let a stream of events begin under the rules of a socket.
 
     Raises:
@@ -320,7 +322,7 @@ async def _admit(request: Request, context: Context) -> None:
     except Unauthenticated as refusal:
         raise HTTPException(401, refusal.message) from None
     except RateLimited as refusal:
-        request.state.retry_after = refusal.retry_after_seconds
+        request.retry_after = refusal.retry_after_seconds
         raise HTTPException(429, refusal.message) from None
 
 

@@ -3,12 +3,13 @@
 Source: https://graphql.github.io/graphql-over-http/draft/, sections 4 to 6.
 """
 
-from collections.abc import AsyncGenerator
 from functools import lru_cache
 
 from cross_web import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope
+from strawberry.types.execution import SubscriptionExecutionResult
 
 #: A mutation with 500 messages of ordinary length fits.
 LARGEST_BODY = 1024 * 1024
@@ -17,22 +18,48 @@ _JSON = "application/json"
 _CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 500: "INTERNAL"}
 #: RFC 9110 sections 15.5.2 and 15.5.6 demand these.
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "GET, POST"}}
+#: What an answer is called, by whether its client prefers the newer media type.
+_MEDIA_TYPES = {False: f"{_JSON}; charset=utf-8", True: f"{GRAPHQL_JSON}; charset=utf-8"}
+_LABELS = {
+    prefers: [
+        (b"content-type", media_type.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    for prefers, media_type in _MEDIA_TYPES.items()
+}
 #: A page of another site cannot make a browser send any of these on a plain GET, so their presence shows
 #: that the request was made on purpose (CSRF).
 _PREFLIGHTED = ("authorization", "graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 
 
 class BoundedRequest(Request):
-    """A request whose body is read up to the limit."""
+    """A request whose body is read up to the limit, with what is found out while it is answered."""
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self.asked: tuple[str, str | None] | None = None  #: the document and the operation that was executed
+        self.has_errors = False  #: whether the result holds errors
+        self.is_request_error = False  #: whether nothing was executed
+        self.retry_after = 0  #: seconds
+        self.results: SubscriptionExecutionResult | None = None  #: of an operation with many
+
+    async def body(self) -> bytes:
         """Read the body, or refuse it with 413 as soon as it is too long."""
-        read = 0
-        async for chunk in super().stream():
-            read += len(chunk)
-            if read > LARGEST_BODY:
-                raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
-            yield chunk
+        if not hasattr(self, "_body"):
+            chunks: list[bytes] = []
+            read, has_more = 0, True
+            while has_more:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunks.append(message.get("body", b""))
+                read += len(chunks[-1])
+                if read > LARGEST_BODY:
+                    raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
+                has_more = message.get("more_body", False)
+            self._body = b"".join(chunks)
+        return self._body
 
 
 def check_request(request: Request) -> None:
@@ -56,20 +83,27 @@ def refuse(error: HTTPException) -> Response:
     return JSONResponse(body, status_code=error.status_code, headers=_HEADERS.get(error.status_code))
 
 
-def label(request: Request, response: Response, *, is_request_error: bool) -> Response:
+def answer(request: BoundedRequest, content: bytes) -> Response:
+    """Answer with a result in JSON, labelled as `label` does."""
+    prefers = _prefers_graphql_json(request.headers.get("accept", ""))
+    response = Response(content, status_code=400 if prefers and request.is_request_error else 200)
+    response.raw_headers += _LABELS[prefers]
+    if request.retry_after:
+        response.headers["retry-after"] = str(request.retry_after)
+    return response
+
+
+def label(request: BoundedRequest, response: Response) -> Response:
     """Give an answer the media type that the client prefers, and with the newer one its honest status."""
-    if response.headers.get("content-type") == _JSON and _prefers_graphql_json(
-        request.headers.get("accept", "")
-    ):
-        response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
-        if is_request_error:
+    if response.headers.get("content-type") == _JSON:
+        prefers = _prefers_graphql_json(request.headers.get("accept", ""))
+        response.headers["content-type"] = _MEDIA_TYPES[prefers]
+        if prefers and request.is_request_error:
             response.status_code = 400
-    elif response.headers.get("content-type") == _JSON:
-        response.headers["content-type"] = f"{_JSON}; charset=utf-8"
     response.headers.setdefault("cache-control", "no-store")
     response.headers["x-content-type-options"] = "nosniff"
-    if request.state.retry_after:
-        response.headers["retry-after"] = str(request.state.retry_after)
+    if request.retry_after:
+        response.headers["retry-after"] = str(request.retry_after)
     return response
 
 
