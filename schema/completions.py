@@ -26,6 +26,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import CollectedFields, FieldDetails
 from graphql.type.introspection import TypeNameMetaFieldDef
+from strawberry.types.field import StrawberryField
 
 from schema.remembered import Remembered
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from schema.execution import CompletingExecutor
 
 _MOST_REMEMBERED = 1024
+#: In the metadata of a field with a resolver: the attribute that holds its value where that is known already.
+KNOWN_AS = "known_as"
 
 #: Of each scalar: when Python's value is one of it, and how it is shown. `v` stands for the value.
 _SCALARS = {
@@ -105,7 +108,7 @@ class Completions:
         nodes: Sequence[FieldNode],
     ) -> CollectedFields | None:
         fragments = executor.fragment_definitions
-        if any(has_directives(node.selection_set, fragments) for node in nodes):
+        if any(_has_directives(node.selection_set, fragments) for node in nodes):
             return None
         collected = executor.collect_anew(kind, same)
         fields = PlannedFields(collected.grouped_field_set)
@@ -131,7 +134,7 @@ class _Writer:
     def completion(self, fields: Fields, nodes: Sequence[FieldNode]) -> Completion:
         """Write what there is to write; the nodes are those of the fields."""
         fragments = self._executor.fragment_definitions
-        if any(has_directives(node.selection_set, fragments) for node in nodes):
+        if any(_has_directives(node.selection_set, fragments) for node in nodes):
             return Completion(None, None)  # what is selected further down depends on variables
         return Completion(self._mixed(fields), self._whole(fields))
 
@@ -215,10 +218,13 @@ def _refuse(key: str) -> None:
 
 def _attribute(definition: GraphQLField) -> str | None:
     """Return the attribute that a field shows; None where a resolver makes its value."""
-    if not getattr(definition.resolve, "_is_default", False):
+    field: StrawberryField | None = definition.extensions.get("strawberry-definition")
+    if field is None:
         return None
-    name: str = definition.extensions["strawberry-definition"].python_name
-    return name
+    if getattr(definition.resolve, "_is_default", False):
+        return field.python_name
+    # Where the value may be null, None would not tell that it is not known.
+    return field.metadata.get(KNOWN_AS) if is_non_null_type(definition.type) else None
 
 
 def _class_of(kind: GraphQLObjectType) -> type:
@@ -227,10 +233,9 @@ def _class_of(kind: GraphQLObjectType) -> type:
     return origin
 
 
-def has_directives(
+def _has_directives(
     selected: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> bool:
-    """Tell whether anything that is selected, however far down, has a directive."""
     for selection in () if selected is None else selected.selections:
         inner: SelectionSetNode | None
         if isinstance(selection, FragmentSpreadNode):
@@ -238,6 +243,6 @@ def has_directives(
         else:
             assert isinstance(selection, FieldNode | InlineFragmentNode)  # noqa: S101 (no others)
             inner = selection.selection_set
-        if selection.directives or has_directives(inner, fragments):
+        if selection.directives or _has_directives(inner, fragments):
             return True
     return False

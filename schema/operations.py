@@ -29,7 +29,6 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
-from schema.completions import has_directives
 from schema.context import Context
 from schema.streams import SharingExecutor
 from schema.variables import Arguments, Variables, read_arguments, read_variables
@@ -115,9 +114,7 @@ def read_operation(schema: GraphQLSchema, document: DocumentNode, node: Operatio
     found = [each for each in document.definitions if isinstance(each, FragmentDefinitionNode)]
     definitions = {each.name.value: each for each in found}
     fragments = {name: FragmentDetails(each, None) for name, each in definitions.items()}
-    root = None
-    if node.operation != OperationType.SUBSCRIPTION and not has_directives(node.selection_set, definitions):
-        root = _only_field(schema, fragments, node)
+    root = None if node.operation == OperationType.SUBSCRIPTION else _only_field(schema, fragments, node)
     variables = read_variables(schema, node.variable_definitions or ())
     return Operation(schema, node, variables, definitions, fragments, root)
 
@@ -127,8 +124,11 @@ def _only_field(
 ) -> Root | None:
     kind = schema.get_root_type(node.operation)
     assert kind is not None  # noqa: S101 (the document is valid)
-    fields = collect_fields(schema, fragments, VariableValues({}, {}), kind, node).grouped_field_set
-    if len(fields) > 1:
+    nothing = VariableValues({}, {})
+    fields, deferred, conditions = collect_fields(
+        schema, fragments, nothing, kind, node, forbid_skip_and_include=True
+    )
+    if len(fields) != 1 or deferred or conditions:
         return None
     ((key, details),) = fields.items()
     nodes = [each.node for each in details]

@@ -39,6 +39,7 @@ def _is_plain(field: StrawberryField, called: StrawberryResolver[Any]) -> bool:
         and called.parent_parameter is None
         and called.root_parameter is None
         and (called.info_parameter is None or called.info_parameter.name == "info")
+        and not any(each.is_maybe for each in field.arguments)
         and all(type(each).map_arguments is FieldExtension.map_arguments for each in field.extensions)
     )
 
@@ -56,7 +57,8 @@ def _resolver(
         for name, python_name, kind in arguments:
             if name in sent:
                 value = sent[name]
-                converted[python_name] = value if kind is None else convert(value, kind, given, name)
+                is_plain = kind is None or value is None
+                converted[python_name] = value if is_plain else convert(value, kind, given, name)
         return chain(source, given, **converted)
 
     def convert(value: object, kind: Any, info: Any, name: str) -> object:  # noqa: ANN401

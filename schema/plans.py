@@ -105,7 +105,8 @@ class PlannedSchema(strawberry.Schema):
             return None
         if document.errors_for(self._schema, variables):
             return None
-        return _OPERATIONS.find(id(node), [node], lambda: read_operation(self._schema, document.node, node))
+        key = (id(self._schema), id(node))  # documents are parsed once for all schemas
+        return _OPERATIONS.find(key, [node], lambda: read_operation(self._schema, document.node, node))
 
 
 async def run(plan: Plan) -> ExecutionResult:

@@ -11,7 +11,7 @@ import pytest
 import strawberry
 from strawberry.scalars import JSON
 
-from schema.completions import Completions
+from schema.completions import KNOWN_AS, Completions
 from schema.execution import CompletingExecutor
 from tests.live import Live
 from tests.sockets import QUEUE_CHANGES, eventually
@@ -49,6 +49,12 @@ class Thing:
     free: JSON | None = None
     inner: Inner | None = None
     many: list[Inner] = strawberry.field(default_factory=list)
+    known: strawberry.Private[Inner | None] = None
+
+    @strawberry.field(metadata={KNOWN_AS: "known"})  # type: ignore[untyped-decorator]  # with metadata
+    async def near(self) -> Inner:
+        """Show what is known, else what is read."""
+        return Inner(label="read") if self.known is None else self.known
 
     @strawberry.field
     async def slow(self) -> str:
@@ -135,6 +141,8 @@ EVERYTHING = "id name count fine size at free inner { label order } many { __typ
         lambda: [Thing(many=[Inner(label="a"), None])],  # type: ignore[list-item]
         lambda: [Thing(inner=Inner(label=None))],  # type: ignore[arg-type]
         lambda: [Alike()],
+        lambda: [Thing(known=Inner(label="known")), Thing(), Thing(known=Inner(label="known", order=2))],
+        lambda: [Thing(known=Alike()), Thing(known=Inner(label=None))],  # type: ignore[arg-type]
     ],
 )
 @pytest.mark.parametrize(
@@ -143,6 +151,8 @@ EVERYTHING = "id name count fine size at free inner { label order } many { __typ
         f"{{ things {{ {EVERYTHING} }} }}",
         f"{{ things {{ {EVERYTHING} slow }} thing {{ a: name b: name slow }} }}",
         "{ things { id broken name slow } }",
+        "{ things { id near { __typename label order } } thing { near { label } name } }",
+        "{ thing { near { label } broken } }",
         "{ things { slow refused id } thing { id } }",
         """{ things { ...F } thing { inner { ...G } count } }
         fragment F on Thing { id many { ...G order } } fragment G on Inner { label }""",

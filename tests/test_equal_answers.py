@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from db.users import UserRow
 from tests.cast import Cast
 from tests.client import Api, running_api
 from tests.readable import Readable
+from tests.sent import SENT, named
 
 #: The settings that make answers in another way, each of which can be switched off.
 WAYS = ("compiled_completion", "exact_columns", "plans", "reused_answers")
@@ -28,6 +30,13 @@ query ($first: Int!, $after: String, $order: QueueOrder!, $wanted: QueueFilter) 
     edges { cursor node { ...Whole ... on Node { __typename id } again: priority } }
   }
 }
+"""
+CLAIM = """
+mutation ($id: ID!) { claimHandoff(input: { handoffId: $id }) {
+  __typename ... on ClaimHandoffSuccess { handoff { id ...Whole } }
+} }
+"""
+WHOLE = """
 fragment Whole on Handoff {
   intent state priority notes createdAt claimedAt psaNoteId psaNotePushed
   claimedBy { id } handedOffBy { id name email role active } sourceBranch { id label parentBranch { label } }
@@ -91,7 +100,7 @@ async def test_every_page_of_the_queue_is_the_same(ways: Ways, known: dict[str, 
         after, seen, total = None, 0, -1
         while total < 0 or after:
             variables = {"first": 3, "after": after, "order": order, "wanted": wanted}
-            asked = {"query": QUEUE, "variables": variables}
+            asked = {"query": QUEUE + WHOLE, "variables": variables}
             expected = await ask(ways.plain, ways.plain.cast.alice, asked)
 
             for name in ("all", "exact_columns"):
@@ -100,6 +109,32 @@ async def test_every_page_of_the_queue_is_the_same(ways: Ways, known: dict[str, 
             seen, total = seen + len(page["edges"]), page["totalCount"]
             after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
         assert seen == total
+
+
+@pytest.mark.parametrize(("document", "each"), SENT, ids=range(len(SENT)))
+async def test_whatever_is_sent_is_answered_or_refused_the_same(
+    ways: Ways, known: dict[str, str], document: str, each: list[dict[str, Any] | None]
+) -> None:
+    cast = ways.plain.cast
+    for sent, user in product(each, [cast.alice, cast.adam, cast.vera]):
+        asked = {"query": document, "variables": named(sent, known)}
+        expected = await ask(ways.plain, user, asked)
+
+        for name in ("all", "plans", "plans"):  # the second time it is known
+            found = await ask(ways.others[name], user, asked)
+            assert (found.status_code, found.text) == (expected.status_code, expected.text), (name, asked)
+            assert found.headers == expected.headers
+
+
+async def test_what_a_mutation_answers_is_what_is_read_afterwards(ways: Ways, known: dict[str, str]) -> None:
+    cast = ways.plain.cast
+    asked = {"query": CLAIM + WHOLE, "variables": {"id": known["Handoff"]}}
+
+    answers = [await ask(ways.others["all"], cast.alice, asked)]  # here the session is known from the claim
+    answers += [await ask(api, cast.alice, asked) for api in (ways.plain, *ways.others.values())]
+
+    assert answers[0].json()["data"]["claimHandoff"]["handoff"]["claimedBy"] == {"id": str(cast.alice.id)}
+    assert {answer.text for answer in answers} == {answers[0].text}
 
 
 @pytest.fixture

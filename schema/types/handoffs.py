@@ -23,6 +23,7 @@ from db.enums import (
 from db.handoffs import HandoffRow
 from db.sessions import SessionRow
 from resolvers import audience
+from schema.completions import KNOWN_AS
 from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id, show_optional_id
@@ -202,13 +203,15 @@ class Handoff(Node):
     created_at: datetime = strawberry.field(description="When it was handed off.")
     claimed_at: datetime | None = strawberry.field(description="When it was claimed; null if nobody has it.")
     row: strawberry.Private[HandoffRow]
-    session_row: strawberry.Private[SessionRow | None]  #: None: not read yet
+    known_session: strawberry.Private[Session | None]  #: None: not read yet
 
-    @strawberry.field(description="The session that is passed on, as it is now.")
+    @strawberry.field(
+        description="The session that is passed on, as it is now.", metadata={KNOWN_AS: "known_session"}
+    )
     async def session(self, info: Info) -> Session:
         """Load the session."""
-        if self.session_row is not None:
-            return Session.from_row(self.session_row)
+        if self.known_session is not None:
+            return self.known_session
         return Session.from_row(present(await info.context.loaders.sessions.load(self.row.session_id)))
 
     @strawberry.field(description="The session as it stood at the moment of handoff.")
@@ -287,7 +290,7 @@ class Handoff(Node):
             created_at=row.created_at,
             claimed_at=row.claimed_at,
             row=row,
-            session_row=session,
+            known_session=None if session is None else Session.from_row(session),
         )
 
 
