@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLOutputType, get_nullable_type
+from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfoHelpers, get_nullable_type
 from graphql.execution.collect_fields import CollectedFields, FieldDetails
 from graphql.pyutils import Path, gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -36,6 +36,19 @@ class CompletingExecutor(StrawberryGraphQLCoreExecutionContext):
         )
         #: By the id of the fields, which are held with it.
         self._found: dict[int, tuple[Fields, Completion]] = {}
+
+    @property
+    def async_helpers(self) -> GraphQLResolveInfoHelpers:
+        """What resolvers may wait with.
+
+        graphql-core (3.3.2) keeps it, and with it methods of the executor itself: each request would leave
+        its executor, and all that hangs on it, to the garbage collector.
+        """
+        return GraphQLResolveInfoHelpers(gather=self.gather_async_work, track=self.track_async_work)
+
+    @async_helpers.setter
+    def async_helpers(self, _: GraphQLResolveInfoHelpers) -> None:
+        """Keep nothing."""
 
     def build_per_event_executor(self, payload: Any) -> Any:  # noqa: ANN401
         """Return an executor for one event that keeps nothing for the next.

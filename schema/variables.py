@@ -8,6 +8,7 @@ or refuses.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 from graphql import (
@@ -32,6 +33,8 @@ from graphql.execution.values import VariableValues, VariableValueSource, input_
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 _MOST_ERRORS = 50  #: as graphql-core's own executor has it
+#: What a resolver cannot change, so that all requests may be given the same.
+_UNCHANGING = (str, int, float, Enum, NoneType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +104,21 @@ def read_variables(schema: GraphQLSchema, nodes: Sequence[VariableDefinitionNode
 def read_arguments(definition: GraphQLField, node: FieldNode) -> Arguments:
     """Find out where the values of a field's arguments come from; the document is valid."""
     sent = {each.name.value: each.value for each in node.arguments or ()}
-    fixed, varying = {}, []
+    fixed, varying, is_known = {}, [], True
     for name, argument in definition.args.items():
         shown, place = sent.get(name), argument.out_name or name
         if isinstance(shown, VariableNode):
             varying.append((place, shown.name.value, not is_non_null_type(argument.type)))
-        else:
+        elif shown is not None or coerce_default_value(argument) is not Undefined:
             fixed[place] = _fixed(argument, shown)
-    is_known = all(isinstance(each, _Known) for each in fixed.values())
-    given = {place: value for place, value in fixed.items() if value is not Undefined}
-    return Arguments(definition, node, given, varying, is_known)
-
-
-#: What a resolver cannot change, so that all requests may be given the same.
-_Known = str | int | float | Enum | None | type(Undefined)
+            is_known = is_known and isinstance(fixed[place], _UNCHANGING)
+    return Arguments(definition, node, fixed, varying, is_known)
 
 
 def _fixed(argument: GraphQLArgument, shown: ValueNode | None) -> object:
-    """Return the value that every request is given, Undefined for none; a list where that is not known."""
+    """Return the value of an argument that is a literal, or its default."""
     if shown is None:
         return coerce_default_value(argument)
     if isinstance(shown, ListValueNode | ObjectValueNode):
-        return []  # may hold variables, and is made anew for each request
+        return Undefined  # it may hold variables
     return coerce_input_literal(shown, argument.type)

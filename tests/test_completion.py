@@ -1,6 +1,8 @@
 """What compiled functions cannot complete is completed, and refused, as graphql-core does it."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,6 +173,26 @@ async def test_every_value_is_completed_or_refused_as_by_graphql_core(
     assert [error.formatted for error in found.errors or ()] == [
         error.formatted for error in expected.errors or ()
     ]
+
+
+async def test_an_executor_is_gone_when_it_has_executed() -> None:
+    made: list[weakref.ref[Compiled]] = []
+
+    class Watched(Compiled):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+            super().__init__(*args, **kwargs)
+            made.append(weakref.ref(self))
+
+    schema = strawberry.Schema(Query, execution_context_class=Watched)
+    gc.disable()  # it would find what holds itself
+    try:
+        result = await schema.execute("{ things { id slow } }", context_value={"things": [Thing()]})
+        left = [ref() for ref in made]
+    finally:
+        gc.enable()
+
+    assert result.data == {"things": [{"id": "1", "slow": "slow 1"}]}
+    assert left == [None]
 
 
 async def test_a_long_subscription_keeps_nothing_of_the_events_before(live: Live) -> None:
