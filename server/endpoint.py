@@ -140,7 +140,7 @@ class Endpoint(GraphQL[Context, None]):
             return (await make())[0]
         body = await request.body()
         if self._answers.is_evented(body):
-            return await self._answers.answer(context, body, request.headers.get("accept", ""), make)
+            return await self._answers.answer(context, body, request.header(b"accept"), make)
         response, may_be_kept = await make()
         if may_be_kept and request.asked is not None and is_evented(self._core, *request.asked):
             self._answers.note_evented(body)
@@ -240,10 +240,12 @@ class Endpoint(GraphQL[Context, None]):
         self, request: Request | WebSocket, response: Response | WebSocket | None
     ) -> Context:
         """Make the context of a request or a socket."""
-        is_socket = isinstance(request, WebSocket)
-        token = None if is_socket else bearer(request.headers.get("authorization"))
-        address = None if request.client is None else request.client.host
-        return Context(self._services, token=token, is_socket=is_socket, address=address)
+        client = request.client
+        address = None if client is None else client.host
+        if isinstance(request, BoundedRequest):
+            token = bearer(request.header(b"authorization"))
+            return Context(self._services, token=token, is_socket=False, address=address)
+        return Context(self._services, token=None, is_socket=True, address=address)
 
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         """Accept a socket whose `connection_init` payload holds a valid token, else close it with 4403.

@@ -43,6 +43,11 @@ class BoundedRequest(Request):
         self.is_request_error = False  #: whether nothing was executed
         self.retry_after = 0  #: seconds
         self.results: SubscriptionExecutionResult | None = None  #: of an operation with many
+        self._named: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # the first of a name counts
+
+    def header(self, name: bytes) -> str:
+        """Return a header by its name in lower case, "" where it is not there."""
+        return self._named.get(name, b"").decode("latin-1")
 
     async def body(self) -> bytes:
         """Read the body, or refuse it with 413 as soon as it is too long."""
@@ -62,7 +67,7 @@ class BoundedRequest(Request):
         return self._body
 
 
-def check_request(request: Request) -> None:
+def check_request(request: BoundedRequest) -> None:
     """Refuse a request that can be refused by its headers.
 
     Raises:
@@ -85,7 +90,7 @@ def refuse(error: HTTPException) -> Response:
 
 def answer(request: BoundedRequest, content: bytes) -> Response:
     """Answer with a result in JSON, labelled as `label` does."""
-    prefers = _prefers_graphql_json(request.headers.get("accept", ""))
+    prefers = _prefers_graphql_json(request.header(b"accept"))
     response = Response(content, status_code=400 if prefers and request.is_request_error else 200)
     response.raw_headers += _LABELS[prefers]
     if request.retry_after:
@@ -96,7 +101,7 @@ def answer(request: BoundedRequest, content: bytes) -> Response:
 def label(request: BoundedRequest, response: Response) -> Response:
     """Give an answer the media type that the client prefers, and with the newer one its honest status."""
     if response.headers.get("content-type") == _JSON:
-        prefers = _prefers_graphql_json(request.headers.get("accept", ""))
+        prefers = _prefers_graphql_json(request.header(b"accept"))
         response.headers["content-type"] = _MEDIA_TYPES[prefers]
         if prefers and request.is_request_error:
             response.status_code = 400
@@ -116,11 +121,11 @@ def _check_get(request: Request) -> None:
         )
 
 
-def _check_post(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _check_post(request: BoundedRequest) -> None:
+    media_type = request.header(b"content-type").partition(";")[0].strip().lower()
     if media_type != _JSON:
         raise HTTPException(415, f"Send the request as {_JSON}.")
-    length = request.headers.get("content-length", "")
+    length = request.header(b"content-length")
     if length.isdigit() and int(length) > LARGEST_BODY:
         raise HTTPException(413, f"The body is larger than {LARGEST_BODY} bytes.")
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.requests import Request
 from strawberry.types.graphql import OperationType
+
+from server.http_rules import BoundedRequest
 
 KINDS = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
@@ -25,13 +26,13 @@ class PlainRequest:
     extensions: dict[str, Any] | None
 
 
-async def read_plain(request: Request) -> PlainRequest | None:
+async def read_plain(request: BoundedRequest) -> PlainRequest | None:
     """Read a request whose headers were checked; None for one that is not plain.
 
     Raises:
         HTTPException: the body is too long.
     """
-    if request.method != "POST" or "text/event-stream" in request.headers.get("accept", "").lower():
+    if request.method != "POST" or "text/event-stream" in request.header(b"accept").lower():
         return None
     try:
         sent = orjson.loads(await request.body())
