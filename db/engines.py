@@ -1,5 +1,7 @@
 """The connections of a process: which engine keeps how many, in which role, and how each is set up."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +96,7 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     SQLite has one writer at a time anyway. With one connection the writers wait in a fair queue here:
     with many, each busy-waits in the file, and the slowest waited six times longer (measured).
     """
-    if address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    _open_once(Path(address.database or ""))
     writer = _sqlite_engine(address, WritingConnection, pool_size=1)
     event.listen(writer.sync_engine, "begin", begin_writing)
     # Neither waits BEGIN for another process, nor COMMIT for the disk: `db/sqlite_connections.py` does.
@@ -104,6 +105,23 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     event.listen(reader.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     _set_up_sqlite(reader.sync_engine)
     return writer, reader
+
+
+def _open_once(file: Path) -> None:
+    """Make the folder of a database, and look whether the file is one: later no start would say it.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(file, timeout=0)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except OSError as error:
+        raise ValueError(f"no database can be kept in {file.parent}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another process recovers it just now
+            raise ValueError(f"{file} cannot be used: {error}") from None
 
 
 def _sqlite_engine(address: URL, factory: type[FileConnection], *, pool_size: int) -> AsyncEngine:

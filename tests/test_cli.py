@@ -239,6 +239,20 @@ def test_a_database_that_the_service_does_not_run_on_is_refused(url: str) -> Non
     assert "hunter2" not in refusal
 
 
+@pytest.mark.parametrize("command", ["migrate", "serve", "worker"])
+def test_a_file_that_is_no_database_is_refused(command: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The VPN drops after an hour.\n" * 100)
+
+    def refusal(file: str) -> str:
+        return Terminal(secret=SECRET, database_url=f"sqlite:///{tmp_path}/{file}").refused(command)
+
+    assert [refusal(file) for file in ("", "notes.txt", "notes.txt/handoff.db")] == [
+        f"HANDOFF_DATABASE_URL: {tmp_path} cannot be used: unable to open database file",
+        f"HANDOFF_DATABASE_URL: {tmp_path}/notes.txt cannot be used: file is not a database",
+        f"HANDOFF_DATABASE_URL: no database can be kept in {tmp_path}/notes.txt: File exists",
+    ]
+
+
 def test_a_database_without_tables_is_told_to_be_migrated(terminal: Terminal) -> None:
     terminal.take_tables_away()
 

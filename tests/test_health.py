@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -25,14 +24,10 @@ async def test_a_node_that_can_do_its_work_is_alive_and_ready(api: Api) -> None:
     assert (ready.status_code, ready.json()) == (200, READY)
 
 
-async def test_a_database_that_is_away_is_named_and_the_process_still_lives(
-    engine: str, cast: Cast, tmp_path: Path
-) -> None:
-    away = {
-        "sqlite": f"sqlite:///{tmp_path}",  # a folder
-        "postgresql": f"postgresql://postgres:hunter2@127.0.0.1:{free_port()}/handoff",
-    }
-    async with running_api(away[engine], cast) as api:
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_a_database_that_is_away_is_named_and_the_process_still_lives(cast: Cast) -> None:
+    away = f"postgresql://postgres:hunter2@127.0.0.1:{free_port()}/handoff"
+    async with running_api(away, cast) as api:
         ready = await api.http.get("/readyz")
         alive = await api.http.get("/healthz")
 
