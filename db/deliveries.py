@@ -1,9 +1,9 @@
 """The ledger of who is told what over which channel, which is also the outbox.
 
     EMAIL   PENDING --begin--> SENDING --settle--> SENT | FAILED | PENDING (see `db/outbox.py`)
-            PENDING --confirm_pushed, skip_unsent--> SKIPPED
+            PENDING --pushes.confirm, skip_unsent--> SKIPPED
     PSA_NOTE  as EMAIL, but never skipped: a ticket is told whatever became of the handoff (`db/psa_notes.py`)
-    PUSH    PENDING --mark_pushed--> SENT --confirm_pushed--> DELIVERED
+    PUSH    PENDING --mark_sent--> SENT --confirm--> DELIVERED (see `db/pushes.py`)
             PENDING, SENT --fail_pushes--> FAILED, --skip_unsent--> SKIPPED
 
 Each transition is one function with its allowed source states.
@@ -18,10 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    Update,
     and_,
-    case,
-    exists,
     func,
     literal,
     or_,
@@ -38,9 +35,8 @@ from db.pages import Page, SortKey
 from db.prepared import add_rows
 from db.session import Transaction, columns_of, new_id
 from db.steps import Rows
-from db.types import IdList, UtcDateTime, is_listed
+from db.types import IdList, is_listed
 
-_IS_UNCONFIRMED = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
 _OLDEST_FIRST = SortKey([deliveries.c.created_at, deliveries.c.id])
 
 
@@ -84,15 +80,6 @@ class NewDelivery:
     channel: Channel
     due_at: datetime
     skipped: SkipReason | None = None  #: not to be made at all; kept to tell why
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What a push tells whom: one round of one handoff."""
-
-    handoff_id: UUID
-    recipient_id: UUID
-    round: int
 
 
 async def add(
@@ -192,89 +179,9 @@ async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> 
     return await _skip(tx, handoff_id, reason)
 
 
-async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
-    """Lock all that these rounds tell these recipients, before more than one delivery is changed.
-
-    Whoever changes several locks them in the order of their ids: no two then wait for each other.
-    """
-    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
-    await _lock(tx, what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes]))
-
-
 async def lock_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> None:
-    """Lock these deliveries, in the order of their ids as well."""
-    await _lock(tx, _has_id(delivery_ids))
-
-
-async def mark_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
-    """Record that pushes were written to a socket of their recipients."""
-    if pushes:
-        await tx.execute(
-            update(deliveries)
-            .where(*_of_pushes(tx, pushes, Channel.PUSH), deliveries.c.status == DeliveryStatus.PENDING)
-            .values(status=DeliveryStatus.SENT, sent_at=at, attempts=deliveries.c.attempts + 1)
-        )
-
-
-async def confirm_pushed(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
-    """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
-
-    A mail that is SENDING is left to its worker. A push that was given up stays so, unless its receipt came
-    in time to spare the mail. The caller has locked the pushes.
-    """
-    if not pushes:
-        return
-    await tx.execute(
-        update(deliveries)
-        .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
-        .where(deliveries.c.status == DeliveryStatus.PENDING)
-        .values(
-            status=DeliveryStatus.SKIPPED,
-            reason=SkipReason.PUSH_DELIVERED,
-            lease_until=None,
-            leased_by=None,
-        )
-    )
-    await tx.execute(
-        update(deliveries)
-        .where(*_of_pushes(tx, pushes, Channel.PUSH))
-        .where(or_(_IS_UNCONFIRMED, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
-        .values(
-            status=DeliveryStatus.DELIVERED,
-            error=None,
-            sent_at=func.coalesce(deliveries.c.sent_at, literal(at, UtcDateTime)),
-            delivered_at=at,
-            attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
-        )
-    )
-
-
-def _has_spared_mail() -> ColumnElement[bool]:
-    """Return the condition that the mail that stands in for a push was skipped for it."""
-    mail = deliveries.alias("mail")
-    return exists().where(
-        mail.c.account_id == deliveries.c.account_id,
-        mail.c.handoff_id == deliveries.c.handoff_id,
-        mail.c.recipient_id == deliveries.c.recipient_id,
-        mail.c.round == deliveries.c.round,
-        mail.c.channel == Channel.EMAIL,
-        mail.c.reason == SkipReason.PUSH_DELIVERED,
-    )
-
-
-async def fail_pushes(tx: Transaction, push_ids: Sequence[UUID]) -> None:
-    """Record that nobody confirmed pushes within the grace period."""
-    if push_ids:
-        await tx.execute(failing_pushes(tx.own(deliveries), _has_id(push_ids)))
-
-
-def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
-    """Return the statement of `fail_pushes` for the pushes that fulfil the conditions."""
-    return (
-        update(deliveries)
-        .where(*conditions, _IS_UNCONFIRMED)
-        .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
-    )
+    """Lock these deliveries."""
+    await lock(tx, has_id(delivery_ids))
 
 
 async def by_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRow]:
@@ -326,7 +233,7 @@ async def _skip(
     tx: Transaction, handoff_id: UUID, reason: SkipReason, *conditions: ColumnElement[bool]
 ) -> int:
     unsent = is_unsent(deliveries)
-    await _lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
+    await lock(tx, deliveries.c.handoff_id == handoff_id, unsent, *conditions)
     statement = (
         update(deliveries)
         .where(tx.own(deliveries), deliveries.c.handoff_id == handoff_id, unsent, *conditions)
@@ -335,21 +242,16 @@ async def _skip(
     return await tx.execute(statement)
 
 
-def _has_id(ids: Sequence[UUID]) -> ColumnElement[bool]:
+def has_id(ids: Sequence[UUID]) -> ColumnElement[bool]:
     """Return the same condition for any number of ids: a statement that the database has prepared before."""
     return is_listed(deliveries.c.id, literal(ids, IdList()))
 
 
-async def _lock(tx: Transaction, *conditions: ColumnElement[bool]) -> None:
+async def lock(tx: Transaction, *conditions: ColumnElement[bool]) -> None:
+    """Lock the deliveries that fulfil the conditions, by their ids: no two then wait for each other."""
     if tx.is_postgresql:
         found = select(deliveries.c.id).where(tx.own(deliveries), *conditions)
         await tx.execute(found.order_by(deliveries.c.id).with_for_update())
-
-
-def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tuple[ColumnElement[bool], ...]:
-    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
-    wanted = [(push.handoff_id, push.recipient_id, push.round) for push in pushes]
-    return tx.own(deliveries), deliveries.c.channel == channel, what.in_(wanted)
 
 
 def _select(tx: Transaction, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:

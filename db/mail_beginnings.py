@@ -24,10 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from db.deliveries import DeliveryRow, fail_pushes, failing_pushes
+from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind, DeliveryStatus, HandoffState
 from db.models import deliveries, delivery_attempts, handoffs
 from db.prepared import listed, own, run, value
+from db.pushes import fail_pushes, failing_pushes
 from db.session import Transaction, columns_of
 from db.types import IdList, UtcDateTime
 

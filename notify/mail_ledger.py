@@ -16,6 +16,7 @@ from db import deliveries, handoffs, mail_beginnings, outbox
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryStatus
 from db.outbox import Attempt, Settlement
+from db.pushes import fail_pushes
 from db.session import Database, Transaction
 from db.system import Leased
 from notify import policy, rounds
@@ -178,7 +179,7 @@ async def _skip(tx: Transaction, lease: UUID, letter: Letter) -> None:
         and await outbox.skip(tx, letter.delivery.id, lease, reason)
         and push_id is not None
     ):
-        await deliveries.fail_pushes(tx, [push_id])
+        await fail_pushes(tx, [push_id])
 
 
 def by_account(items: Iterable[A]) -> Iterable[list[A]]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from db import deliveries
-from db.deliveries import Push
+from db import pushes
+from db.pushes import Push
 from db.session import Database
 
 log = logging.getLogger(__name__)
@@ -62,19 +62,19 @@ class Receipts:
                 await asyncio.sleep(self._batch_seconds)
             self._arrived.clear()
             waiting, self._waiting = self._waiting, defaultdict(dict)
-            for account_id, pushes in waiting.items():
-                await self._record(account_id, pushes)
+            for account_id, noted in waiting.items():
+                await self._record(account_id, noted)
 
-    async def _record(self, account_id: UUID, pushes: dict[Push, bool]) -> None:
+    async def _record(self, account_id: UUID, noted: dict[Push, bool]) -> None:
         """Write one account's batch. After a few failures it is dropped: the mails go, which is safe."""
         for attempt in range(_TRIES):
             try:
                 async with self._database.transaction(account_id) as tx:
-                    await deliveries.lock(tx, list(pushes))
-                    written = [push for push, is_confirmed in pushes.items() if not is_confirmed]
-                    await deliveries.mark_pushed(tx, written, at=self._now())
-                    confirmed = [push for push, is_confirmed in pushes.items() if is_confirmed]
-                    await deliveries.confirm_pushed(tx, confirmed, at=self._now())
+                    await pushes.lock(tx, list(noted))
+                    written = [push for push, is_confirmed in noted.items() if not is_confirmed]
+                    await pushes.mark_sent(tx, written, at=self._now())
+                    confirmed = [push for push, is_confirmed in noted.items() if is_confirmed]
+                    await pushes.confirm(tx, confirmed, at=self._now())
             except Exception:
                 log.exception("receipts not recorded")
                 await asyncio.sleep(0.1 * 2**attempt)

@@ -18,6 +18,7 @@ from db import (
     handoffs,
     idempotency,
     policies,
+    pushes,
     sessions,
     situations,
 )
@@ -215,9 +216,9 @@ async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now
         raise BadInput("This handoff was parked: parking tells no one, so there is nothing to acknowledge.")
     seen = await events.exists(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff_id, viewer.id, handoff.round)
     if handoff.state == HandoffState.OPEN and not seen:
-        push = deliveries.Push(handoff_id, viewer.id, handoff.round)
-        await deliveries.lock(tx, [push])
-        await deliveries.confirm_pushed(tx, [push], at=now)
+        push = pushes.Push(handoff_id, viewer.id, handoff.round)
+        await pushes.lock(tx, [push])
+        await pushes.confirm(tx, [push], at=now)
         await append_about(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff, viewer.id, "has seen it", at=now)
     return handoff
 

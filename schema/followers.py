@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from db.deliveries import Push
 from db.events import EventRow
+from db.pushes import Push
 from db.users import UserRow
 from notify.feed import Subscriber
 from resolvers.identity import Caller

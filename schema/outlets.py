@@ -9,7 +9,7 @@ the grace period, and every event passes through the operation's task.
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from db.deliveries import Push
+from db.pushes import Push
 
 if TYPE_CHECKING:
     from schema.streams import SharingExecutor

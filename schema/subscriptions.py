@@ -13,8 +13,8 @@ from uuid import UUID
 import strawberry
 
 from db import events
-from db.deliveries import Push
 from db.events import EventRow
+from db.pushes import Push
 from db.users import UserRow
 from notify.feed import FeedStopped, Heard, Subscriber, Wanted
 from resolvers.errors import BadInput, Forbidden, NotFound

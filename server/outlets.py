@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import orjson
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation
 
-from db.deliveries import Push
+from db.pushes import Push
 from schema.context import Context
 from schema.outlets import Outlet
 from server.wires import text_frame

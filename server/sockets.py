@@ -37,7 +37,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from db.deliveries import Push
+from db.pushes import Push
 from resolvers.errors import RateLimited
 from schema.context import Context
 from schema.documents import find_document

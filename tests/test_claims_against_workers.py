@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
-from db.deliveries import Push
 from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
 from db.models import deliveries
+from db.pushes import Push
 from db.session import Database, Transaction
 from notify.receipts import Receipts
 from resolvers import handoffs

@@ -20,14 +20,14 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from db import deliveries, events, policies, presence, system, users
-from db.deliveries import Push
+from db import events, policies, presence, pushes, system, users
 from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, Role
 from db.enums import SkipReason as Why
 from db.models import deliveries as ledger
 from db.models import handoffs as handoff_table
 from db.policies import AccountPolicy
 from db.presence import ConnectionRow
+from db.pushes import Push
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.outbox import LEASE
@@ -211,7 +211,7 @@ class Ledger(RuleBasedStateMachine):
         if not it.told:
             return
         told = it.told[-1 - which % len(it.told)]
-        record = deliveries.confirm_pushed if confirmed else deliveries.mark_pushed
+        record = pushes.confirm if confirmed else pushes.mark_sent
         self._run(lambda tx: record(tx, [Push(it.id, told.recipient, told.round)], at=self._now))
         (it.confirm if confirmed else it.write_push)(told.recipient, told.round)
 

@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from db import deliveries
-from db.deliveries import Push
+from db import pushes
 from db.enums import DeliveryKind, DeliveryStatus, Role, SkipReason
 from db.handoffs import REACH_CHECK_EVERY
+from db.pushes import Push
 from resolvers import admin
 from schema.context import utc_now
 from tests.client import Api
@@ -144,7 +144,7 @@ async def test_one_confirmed_push_is_enough(api: Api, smtp: SmtpServer) -> None:
     refuse_everybody(api, smtp)
     handoff_id = await escalate(api)
     async with cast.database.transaction(cast.account_id) as tx:
-        await deliveries.confirm_pushed(tx, [Push(UUID(handoff_id), cast.bob.id, 0)], at=utc_now())
+        await pushes.confirm(tx, [Push(UUID(handoff_id), cast.bob.id, 0)], at=utc_now())
 
     await make_outbox(cast.database, smtp).send_batch()
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from db import deliveries
-from db.deliveries import Push
+from db import deliveries, pushes
 from db.enums import Channel, DeliveryKind
+from db.pushes import Push
 from db.session import Database, Transaction
 from db.users import UserRow
 from notify.receipts import Receipts
@@ -382,7 +382,7 @@ async def test_what_arrives_while_others_are_recorded_is_not_lost_when_the_node_
     await receipts.start()
     async with AsyncExitStack() as stack:
         tx = await stack.enter_async_context(Database.transaction(counted, cast.account_id))
-        await deliveries.mark_pushed(tx, [Push(UUID(first), cast.bob.id, 0)], at=utc_now())
+        await pushes.mark_sent(tx, [Push(UUID(first), cast.bob.id, 0)], at=utc_now())
         receipts.confirmed(cast.account_id, Push(UUID(first), cast.bob.id, 0))
         await counted.asked.wait()
 

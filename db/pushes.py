@@ -1,0 +1,112 @@
+"""Pushes in the ledger: what was written to a socket of its recipient, and whether they have it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Update, and_, case, exists, func, literal, or_, tuple_, update
+
+from db import deliveries as ledger
+from db.deliveries import has_id
+from db.enums import ASKING_KINDS, Channel, DeliveryStatus, SkipReason
+from db.models import deliveries
+from db.session import Transaction
+from db.types import UtcDateTime
+
+_IS_UNCONFIRMED = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a push tells whom: one round of one handoff."""
+
+    handoff_id: UUID
+    recipient_id: UUID
+    round: int
+
+
+async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
+    """Lock all that these rounds tell these recipients, before more than one delivery is changed.
+
+    Whoever changes several locks them in the order of their ids: no two then wait for each other.
+    """
+    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
+    await ledger.lock(tx, what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes]))
+
+
+async def mark_sent(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
+    """Record that pushes were written to a socket of their recipients."""
+    if pushes:
+        await tx.execute(
+            update(deliveries)
+            .where(*_of_pushes(tx, pushes, Channel.PUSH), deliveries.c.status == DeliveryStatus.PENDING)
+            .values(status=DeliveryStatus.SENT, sent_at=at, attempts=deliveries.c.attempts + 1)
+        )
+
+
+async def confirm(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
+    """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
+
+    A mail that is SENDING is left to its worker. A push that was given up stays so, unless its receipt came
+    in time to spare the mail. The caller has locked the pushes.
+    """
+    if not pushes:
+        return
+    await tx.execute(
+        update(deliveries)
+        .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
+        .where(deliveries.c.status == DeliveryStatus.PENDING)
+        .values(
+            status=DeliveryStatus.SKIPPED,
+            reason=SkipReason.PUSH_DELIVERED,
+            lease_until=None,
+            leased_by=None,
+        )
+    )
+    await tx.execute(
+        update(deliveries)
+        .where(*_of_pushes(tx, pushes, Channel.PUSH))
+        .where(or_(_IS_UNCONFIRMED, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
+        .values(
+            status=DeliveryStatus.DELIVERED,
+            error=None,
+            sent_at=func.coalesce(deliveries.c.sent_at, literal(at, UtcDateTime)),
+            delivered_at=at,
+            attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
+        )
+    )
+
+
+def _has_spared_mail() -> ColumnElement[bool]:
+    """Return the condition that the mail that stands in for a push was skipped for it."""
+    mail = deliveries.alias("mail")
+    return exists().where(
+        mail.c.account_id == deliveries.c.account_id,
+        mail.c.handoff_id == deliveries.c.handoff_id,
+        mail.c.recipient_id == deliveries.c.recipient_id,
+        mail.c.round == deliveries.c.round,
+        mail.c.channel == Channel.EMAIL,
+        mail.c.reason == SkipReason.PUSH_DELIVERED,
+    )
+
+
+async def fail_pushes(tx: Transaction, push_ids: Sequence[UUID]) -> None:
+    """Record that nobody confirmed pushes within the grace period."""
+    if push_ids:
+        await tx.execute(failing_pushes(tx.own(deliveries), has_id(push_ids)))
+
+
+def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
+    """Return the statement of `fail_pushes` for the pushes that fulfil the conditions."""
+    return (
+        update(deliveries)
+        .where(*conditions, _IS_UNCONFIRMED)
+        .values(status=DeliveryStatus.FAILED, error="NO_RECEIPT")
+    )
+
+
+def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tuple[ColumnElement[bool], ...]:
+    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
+    wanted = [(push.handoff_id, push.recipient_id, push.round) for push in pushes]
+    return tx.own(deliveries), deliveries.c.channel == channel, what.in_(wanted)
