@@ -204,6 +204,7 @@ class Writing(Pooled):
 @asynccontextmanager
 async def begun_on_sqlite(engine: AsyncEngine) -> AsyncIterator[Writing]:
     """Open a transaction that writes; commit at the end, roll back on any exception."""
+    await asyncio.sleep(0)  # it may wait for nothing: others have their turn between one and the next
     writing = await check_out(engine, Writing)
     try:
         await writing.check_point()

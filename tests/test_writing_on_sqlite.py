@@ -61,7 +61,7 @@ async def test_who_is_cancelled_wherever_they_wait_leaves_nothing(cast: Cast, pa
         other.execute("BEGIN IMMEDIATE")  # nobody holds the lock
 
 
-async def test_a_move_waits_for_nothing(cast: Cast) -> None:
+async def test_a_move_lets_others_have_their_turn_before_it_begins_and_waits_for_nothing(cast: Cast) -> None:
     handoff_id = await escalate(cast)
     session_id = (await cast.start_session()).id
 
@@ -70,7 +70,7 @@ async def test_a_move_waits_for_nothing(cast: Cast) -> None:
     ends = [await claiming.end(), await creating.end()]
 
     assert ends == [None, None]
-    assert (claiming.waits, creating.waits) == (0, 0)
+    assert (claiming.waits, creating.waits) == (1, 1)
 
 
 async def test_what_failed_amid_a_move_is_not_stored_by_who_ignores_that(cast: Cast) -> None:
@@ -215,7 +215,7 @@ async def test_others_have_their_turn_while_many_are_told(cast: Cast) -> None:
     session_id = (await cast.start_session()).id
     before = await cast.all_rows()
 
-    cancelled = CancelledAt(1, create(cast, session_id))
+    cancelled = CancelledAt(2, create(cast, session_id))
     end = await cancelled.end()
     after = await cast.all_rows()
     whole = CancelledAt(0, create(cast, session_id))
@@ -223,7 +223,7 @@ async def test_others_have_their_turn_while_many_are_told(cast: Cast) -> None:
 
     assert isinstance(end, asyncio.CancelledError)
     assert after == before
-    assert whole.waits == 1  # between the first hundred and the rest
+    assert whole.waits == 2  # before it begins, and between the first hundred and the rest
     assert len((await cast.all_rows())["deliveries"]) - len(before["deliveries"]) == 153
 
 
