@@ -2,12 +2,10 @@
 
 import asyncio
 from contextlib import ExitStack
-from functools import reduce
-from pathlib import Path
 
 from bench.peers import mutations
-from bench.peers.filling import connect
 from bench.peers.laboratory import Laboratory, fill
+from bench.peers.past import remember
 from bench.peers.rows import Account, Escalation, tenants, waiting
 from bench.peers.servers import Handoff, Server
 
@@ -15,7 +13,6 @@ SMALL = 1_000
 _PAGE = 20
 _WAITING = 150
 _MOST_CREATED = 3000
-_PAST = (Path(__file__).parent / "past.sql").read_text(encoding="utf-8")
 
 
 def measure(lab: Laboratory, *, past: int) -> None:
@@ -26,7 +23,7 @@ def measure(lab: Laboratory, *, past: int) -> None:
             url = stack.enter_context(lab.database(f"bench_growth_{count}"))
             account, name = Account(), way(count)
             fill(url, tenants([account]), waiting([Escalation(account) for _ in range(_WAITING)], told=True))
-            asyncio.run(_remember(url, account, count))
+            asyncio.run(remember(url, [account], count))
             servers += lab.start([Handoff(name)], url, stack)
             accounts[name], stocks[name] = account, mutations.sessions(url, [account])
         _take_turns(lab, servers, accounts)
@@ -42,15 +39,3 @@ def way(count: int) -> str:
 def _take_turns(lab: Laboratory, servers: list[Server], accounts: dict[str, Account]) -> None:
     asked = [(server, server.dialect.queue(accounts[server.name], _PAGE)) for server in servers]
     lab.take_turns(f"queue(first: {_PAGE}), by the account's past", asked)
-
-
-async def _remember(url: str, account: Account, count: int) -> None:
-    connection = await connect(url)
-    given = {
-        ":account": f"'{account.id}'::uuid",
-        ":person": f"'{account.actor_id}'::uuid",
-        ":count": str(count),
-    }
-    await connection.execute(reduce(lambda text, pair: text.replace(*pair), given.items(), _PAST))
-    await connection.execute("VACUUM ANALYZE")
-    await connection.close()

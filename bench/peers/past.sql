@@ -1,4 +1,4 @@
--- What an account leaves behind with the time, for bench/peers/growth.py: resolved sessions, their closed handoffs,
+-- What an account leaves behind with the time, for bench/peers/past.py: resolved sessions, their closed handoffs,
 -- a mail, a push and an event of each. :account, :person and :count are replaced before a statement is run.
 
 SET session_replication_role = replica;
