@@ -7,27 +7,22 @@ compiled once, and go to the driver as text, in one visit: in a transaction that
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
 import aiosqlite
 import asyncpg
-from sqlalchemy import BindParameter, Dialect, Executable, Uuid
-from sqlalchemy.dialects.postgresql import asyncpg as postgresql
-from sqlalchemy.dialects.sqlite import aiosqlite as sqlite
+from sqlalchemy import BindParameter, Dialect, Executable
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
-from sqlalchemy.types import TypeEngine
 
-from db.types import Named, Ranked, UtcDateTime
+from db.conversions import POSTGRESQL, SQLITE, Convert, converted, loads_of, store_of
+from db.types import Named
 
 Rows = Sequence[Any]  #: each a sequence of the columns' values
 Values = Mapping[str, Any]
-Convert = Callable[[Any], Any]  #: makes of a value what the driver is given, or of the driver's what ours is
-POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-SQLITE: Dialect = sqlite.dialect()
 
 
 class NativeConnection(asyncpg.Connection):
@@ -43,12 +38,13 @@ class Native:
     def __init__(self, statement: Executable, dialect: Dialect = POSTGRESQL) -> None:
         built: Any = _with_names_in_text(statement) if dialect is SQLITE else statement
         compiled: Any = built.compile(dialect=dialect)
-        given_later = {name: None for name, each in compiled.binds.items() if each.required}
-        expanded = compiled.construct_expanded_state(given_later)  # constants of an IN one by one
-        stores: Mapping[str, Convert] = {**compiled._bind_processors, **expanded.processors}
+        later = {name: each.type for name, each in compiled.binds.items() if each.required}
+        expanded = compiled.construct_expanded_state(dict.fromkeys(later))  # constants of an IN one by one
+        theirs: Mapping[str, Convert] = {**compiled._bind_processors, **expanded.processors}
+        stores = {name: store_of(kind, dialect, theirs.get(name)) for name, kind in later.items()}
+        constants = {name: each for name, each in expanded.parameters.items() if name not in later}
         self._text: str = expanded.statement
-        given = expanded.parameters.items()
-        self._constants = {name: each for name, each in given if name not in given_later}
+        self._constants = {name: _stored(each, theirs.get(name)) for name, each in constants.items()}
         self._parameters = [(name, stores.get(name)) for name in expanded.positiontup or ()]
         shown = getattr(statement, "exported_columns", ())
         self._loads = loads_of((column.type for column in shown), dialect)
@@ -88,25 +84,14 @@ class Native:
         return converted(rows, self._loads) if self._loads else list(rows)
 
 
+def _stored(value: object, store: Convert | None) -> object:
+    return value if store is None else store(value)
+
+
 @lru_cache(2048)
 def native(statement: Executable, dialect: Dialect) -> Native:
     """Return a statement as the driver takes it; known again by the very object."""
     return Native(statement, dialect)
-
-
-def loads_of(types: Iterable[TypeEngine[Any]], dialect: Dialect = POSTGRESQL) -> list[tuple[int, Convert]]:
-    """Return how values of these types are made of the driver's, for those that are not the same."""
-    found = ((place, _load_of(kind, dialect)) for place, kind in enumerate(types))
-    return [(place, load) for place, load in found if load is not None]
-
-
-def converted(rows: Iterable[Iterable[Any]], loads: Sequence[tuple[int, Convert]]) -> list[list[Any]]:
-    """Return the rows with the values of some columns converted."""
-    found = [list(row) for row in rows]
-    for row in found:
-        for place, load in loads:
-            row[place] = load(row[place])
-    return found
 
 
 @contextmanager
@@ -133,12 +118,3 @@ def _with_names_in_text(statement: Executable) -> ExternallyTraversible:
         return None
 
     return replacement_traverse(cast("ExternallyTraversible", statement), {}, in_text)
-
-
-def _load_of(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
-    if isinstance(kind, Named | Ranked):
-        members = {member.value: member for member in kind.members}
-        return {None: None, **members}.__getitem__
-    if isinstance(kind, UtcDateTime | Uuid) and dialect is POSTGRESQL:
-        return None  # the driver's have a time zone, and are UUIDs
-    return kind.dialect_impl(dialect).result_processor(dialect, None)

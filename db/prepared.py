@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from db.native import POSTGRESQL, SQLITE, Rows, Values, converted, loads_of, native
+from db.conversions import POSTGRESQL, SQLITE, converted, loads_of
+from db.native import Rows, Values, native
 from db.session import Transaction
 from db.types import IdList, is_listed
 

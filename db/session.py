@@ -23,7 +23,8 @@ from sqlalchemy.pool import NullPool
 from uuid_utils.compat import uuid7
 
 from db import engines
-from db.native import POSTGRESQL, NativeConnection, Rows, Values, native
+from db.conversions import POSTGRESQL
+from db.native import NativeConnection, Rows, Values, native
 from db.pooled import Pooled, checked_out
 from db.row_security import AccountConnection, Lock, begun
 from db.sqlite_connections import Writing, WritingConnection, begun_on_sqlite, glance_at_sqlite

@@ -22,7 +22,8 @@ import aiosqlite
 from sqlalchemy import Connection, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.native import SQLITE, Native, Rows, Values, faults, native
+from db.conversions import SQLITE
+from db.native import Native, Rows, Values, faults, native
 from db.pooled import Pooled, check_out
 
 #: Seconds between two attempts to begin while another process writes, 10 in all, as SQLite's own would wait.
