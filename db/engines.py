@@ -96,7 +96,7 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     SQLite has one writer at a time anyway. With one connection the writers wait in a fair queue here:
     with many, each busy-waits in the file, and the slowest waited six times longer (measured).
     """
-    _open_once(Path(address.database or ""))
+    _check_file(Path(address.database or ""))
     writer = _sqlite_engine(address, WritingConnection, pool_size=1)
     event.listen(writer.sync_engine, "begin", begin_writing)
     # Neither waits BEGIN for another process, nor COMMIT for the disk: `db/sqlite_connections.py` does.
@@ -107,16 +107,17 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     return writer, reader
 
 
-def _open_once(file: Path) -> None:
-    """Make the folder of a database, and look whether the file is one: later no start would say it.
+def _check_file(file: Path) -> None:
+    """Make the folder of a database; where the file is there, look whether it is one.
 
     Raises:
         ValueError: it cannot be used.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(file, timeout=0)) as connection:
-            connection.execute("PRAGMA schema_version")
+        if file.exists():
+            with closing(sqlite3.connect(file, timeout=0)) as connection:
+                connection.execute("PRAGMA schema_version")
     except OSError as error:
         raise ValueError(f"no database can be kept in {file.parent}: {error.strerror}") from None
     except sqlite3.Error as error:
