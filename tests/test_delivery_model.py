@@ -60,6 +60,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 THOROUGH = settings(QUICK, max_examples=250, stateful_step_count=60)
+GIVEN_UP, CONFIRMED = (DeliveryStatus.FAILED, None), (DeliveryStatus.DELIVERED, None)
 PEOPLE = {"ann": Role.ENGINEER, "ben": Role.ENGINEER, "cleo": Role.ADMIN}
 A_PERSON = st.sampled_from(sorted(PEOPLE))
 MOST = 6
@@ -309,7 +310,11 @@ class Ledger(RuleBasedStateMachine):
             is_ended = row.status not in UNSENT and (key[2], row.status) != (Channel.PUSH, "SENT")
             if is_ended:
                 end = (row.status, row.reason)
-                assert self._ended.setdefault(key, end) == end
+                before = self._ended.setdefault(key, end)
+                # A push that was given up counts as delivered where its receipt still spares the mail.
+                is_late = key[2] == Channel.PUSH and (before, end) == (GIVEN_UP, CONFIRMED)
+                assert before == end or is_late
+                self._ended[key] = end
             elif key[3] in ASKING_KINDS and states[key[0]][0] != HandoffState.OPEN:
                 # Begun before the end, and to be looked at again: its worker died, or was put off.
                 assert (key[2], row.attempts > 0) == (Channel.EMAIL, True)
