@@ -31,8 +31,7 @@ async def lock(tx: Transaction, pushes: Sequence[Push]) -> None:
 
     Whoever changes several locks them in the order of their ids: no two then wait for each other.
     """
-    what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
-    await ledger.lock(tx, what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes]))
+    await ledger.lock(tx, _is_among(pushes))
 
 
 async def mark_sent(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
@@ -107,6 +106,9 @@ def failing_pushes(*conditions: ColumnElement[bool]) -> Update:
 
 
 def _of_pushes(tx: Transaction, pushes: Sequence[Push], channel: Channel) -> tuple[ColumnElement[bool], ...]:
+    return tx.own(deliveries), deliveries.c.channel == channel, _is_among(pushes)
+
+
+def _is_among(pushes: Sequence[Push]) -> ColumnElement[bool]:
     what = tuple_(deliveries.c.handoff_id, deliveries.c.recipient_id, deliveries.c.round)
-    wanted = [(push.handoff_id, push.recipient_id, push.round) for push in pushes]
-    return tx.own(deliveries), deliveries.c.channel == channel, what.in_(wanted)
+    return what.in_([(push.handoff_id, push.recipient_id, push.round) for push in pushes])

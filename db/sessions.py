@@ -275,7 +275,6 @@ _BRANCHES = (
     .where(own(session_branches), session_branches.c.session_id == value("session_id", sessions.c.id))
     .order_by(session_branches.c.order)
 )
-# With the values in it, for `Transaction.lock`: those are UUIDs, which hold nothing but digits and dashes.
 _HOLD = Lock("hold_session", "SELECT FROM sessions WHERE account_id = $1 AND id = $2 FOR UPDATE")
 _HOLD_OF_HANDOFF = Lock(
     "hold_session_of_handoff",
