@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db.pooled import open_where_awaited
+from db.pooled import Pool, open_where_awaited
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
 from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
 
@@ -42,22 +42,22 @@ def read_address(url: str) -> URL:
     return address.set(drivername=_DRIVERS[backend])
 
 
-def postgresql_writer(address: URL) -> AsyncEngine:
-    """Make the engine of transactions of an account, which `db/row_security.py` begins and ends."""
+def postgresql_writer(address: URL) -> Pool:
+    """Make the pool of transactions of an account, which `db/row_security.py` begins and ends."""
     options = {"isolation_level": "AUTOCOMMIT", "pool_size": 15}
     engine = _postgresql_engine(address, "handoff_app", AccountConnection, **options)
     event.listen(engine.sync_engine, "begin", begin_with_account)
-    return engine
+    return Pool(engine)
 
 
-def postgresql_system_writer(address: URL) -> AsyncEngine:
-    """Make the engine of transactions across accounts."""
-    return _postgresql_engine(address, "handoff_worker", asyncpg.Connection, pool_size=15)
+def postgresql_system_writer(address: URL) -> Pool:
+    """Make the pool of transactions across accounts."""
+    return Pool(_postgresql_engine(address, "handoff_worker", asyncpg.Connection, pool_size=15))
 
 
-def postgresql_reader(address: URL, *, role: str) -> AsyncEngine:
-    """Make an engine whose statements are transactions by themselves, for what only reads."""
-    return _postgresql_engine(
+def postgresql_reader(address: URL, *, role: str) -> Pool:
+    """Make a pool whose statements are transactions by themselves, for what only reads."""
+    engine = _postgresql_engine(
         address,
         role,
         BoundConnection,
@@ -65,6 +65,7 @@ def postgresql_reader(address: URL, *, role: str) -> AsyncEngine:
         pool_size=10,
         pool_use_lifo=True,  # the one used last is the likeliest to show the account already
     )
+    return Pool(engine)
 
 
 def _postgresql_engine(
@@ -90,7 +91,7 @@ def _postgresql_engine(
     return engine
 
 
-def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
+def sqlite_pools(address: URL) -> tuple[Pool, Pool]:
     """Make one connection that writes and a few that read.
 
     SQLite has one writer at a time anyway. With one connection the writers wait in a fair queue here:
@@ -104,7 +105,7 @@ def sqlite_engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     reader = _sqlite_engine(address, FileConnection, pool_size=4)
     event.listen(reader.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     _set_up_sqlite(reader.sync_engine)
-    return writer, reader
+    return Pool(writer), Pool(reader)
 
 
 def _check_file(file: Path) -> None:

@@ -12,10 +12,9 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.native import NativeConnection, faults
-from db.pooled import Pooled, checked_out
+from db.pooled import Pool, Pooled, checked_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,9 @@ class BoundConnection(NativeConnection):
 
 
 @asynccontextmanager
-async def begun(engine: AsyncEngine, account_id: UUID, *, begin: str = "BEGIN") -> AsyncIterator[Pooled]:
+async def begun(pool: Pool, account_id: UUID, *, begin: str = "BEGIN") -> AsyncIterator[Pooled]:
     """Open a transaction of an account; commit at the end, roll back on any exception."""
-    async with checked_out(engine) as pooled:
+    async with checked_out(pool) as pooled:
         driver: AccountConnection = pooled.driver
         driver.will_begin(account_id, begin)
         try:

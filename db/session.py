@@ -136,9 +136,8 @@ class Database:
         address = engines.read_address(url)
         self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._writer, self._reader = engines.sqlite_engines(address)
-            self._owner = self._system = self._writer
-            self._system_reader = self._reader
+            self._writer, self._reader = engines.sqlite_pools(address)
+            self._system, self._system_reader = self._writer, self._reader
         else:
             self._writer = engines.postgresql_writer(address)
             self._reader = engines.postgresql_reader(address, role="handoff_app")
@@ -171,7 +170,7 @@ class Database:
         it would in one transaction of READ COMMITTED, without the round trips to begin and to end that.
         """
         if self.is_sqlite:
-            async with self._reader.connect() as connection:
+            async with self._reader.turn() as engine, engine.connect() as connection:
                 yield Transaction(connection, account_id)
         else:
             async with checked_out(self._reader) as pooled:
@@ -200,7 +199,7 @@ class Database:
         A reading transaction of SQLite does so anyway.
         """
         if self.is_sqlite:
-            async with self._reader.connect() as connection:
+            async with self._reader.turn() as engine, engine.connect() as connection:
                 yield Transaction(connection, account_id)
         else:
             async with begun(self._writer, account_id, begin=_SNAPSHOT) as pooled:
@@ -213,13 +212,13 @@ class Database:
             async with begun_on_sqlite(self._writer) as pooled:
                 yield SystemTransaction(pooled)
         else:
-            async with self._system.begin() as connection:
+            async with self._system.turn() as engine, engine.begin() as connection:
                 yield SystemTransaction(connection)
 
     @asynccontextmanager
     async def system_reading(self) -> AsyncIterator[SystemTransaction]:
         """Open what only reads across accounts, for the functions of `db/system.py`; as `reading` does."""
-        async with self._system_reader.connect() as connection:
+        async with self._system_reader.turn() as engine, engine.connect() as connection:
             yield SystemTransaction(connection)
 
     @asynccontextmanager
@@ -235,5 +234,5 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
-        for engine in {self._writer, self._reader, self._system, self._system_reader, self._owner}:
-            await engine.dispose()
+        for pool in {self._writer, self._reader, self._system, self._system_reader}:
+            await pool.dispose()

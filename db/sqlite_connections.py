@@ -20,11 +20,10 @@ from weakref import WeakSet
 
 import aiosqlite
 from sqlalchemy import Connection, Select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.conversions import SQLITE
 from db.native import Native, Rows, Values, faults, native
-from db.pooled import Pooled, check_out
+from db.pooled import Pool, Pooled, check_out
 
 #: Seconds between two attempts to begin while another process writes, 10 in all, as SQLite's own would wait.
 _PAUSES = (0.001, 0.002, 0.005, 0.01, *repeat(0.025, 399))
@@ -203,10 +202,10 @@ class Writing(Pooled):
 
 
 @asynccontextmanager
-async def begun_on_sqlite(engine: AsyncEngine) -> AsyncIterator[Writing]:
+async def begun_on_sqlite(pool: Pool) -> AsyncIterator[Writing]:
     """Open a transaction that writes; commit at the end, roll back on any exception."""
     await asyncio.sleep(0)  # it may wait for nothing: others have their turn between one and the next
-    writing = await check_out(engine, Writing)
+    writing = await check_out(pool, Writing)
     try:
         await writing.check_point()
         yield writing
@@ -225,17 +224,18 @@ def begin_writing(connection: Connection) -> None:
     connection.connection.run_async(lambda driver: _of_python(driver).begin())
 
 
-async def glance_at_sqlite(engine: AsyncEngine, statement: Select[Any], values: Values) -> Rows:
+async def glance_at_sqlite(pool: Pool, statement: Select[Any], values: Values) -> Rows:
     """Run one statement that reads on SQLite, in a transaction of its own.
 
     Whoever leaves meanwhile leaves nothing behind but a read, which ends before the next statement begins.
     """
-    pooled = await engine.raw_connection()
-    try:
-        driver = cast("aiosqlite.Connection", pooled.driver_connection)
-        return await native(statement, SQLITE).fetch_on_sqlite(driver, values)
-    finally:
-        pooled.close()
+    async with pool.turn() as engine:
+        pooled = await engine.raw_connection()
+        try:
+            driver = cast("aiosqlite.Connection", pooled.driver_connection)
+            return await native(statement, SQLITE).fetch_on_sqlite(driver, values)
+        finally:
+            pooled.close()
 
 
 def _of_python(driver: aiosqlite.Connection) -> WritingConnection:

@@ -68,7 +68,7 @@ async def test_a_statement_without_a_where_sees_the_rows_of_its_account_alone(fi
 
 @on_postgresql
 async def test_a_transaction_that_names_no_account_sees_nothing(filled: Cast) -> None:
-    async with filled.database._writer.begin() as connection:
+    async with filled.database._writer.engine.begin() as connection:
         nobody = SystemTransaction(connection)
         seen = {table: await _accounts_in(nobody, table) for table in ACCOUNT_COLUMNS}
 
@@ -149,7 +149,7 @@ async def test_a_pooled_connection_keeps_its_role_and_forgets_its_account(filled
     with pytest.raises(DBAPIError, match="division by zero"):
         async with database.transaction(filled.account_id) as tx:
             await tx.fetch_value(text("SELECT 1 / 0"))
-    async with database._writer.begin() as connection:
+    async with database._writer.engine.begin() as connection:
         nobody = await _state(SystemTransaction(connection))
     async with database.transaction(filled.other_account_id) as tx:
         other = await _state(tx)
