@@ -6,17 +6,28 @@ that. Whatever the function does not know, a resolver, an abstract type, a value
 where none may be, goes to graphql-core, field by field.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfoHelpers, get_nullable_type
+from graphql import (
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLResolveInfoHelpers,
+    get_nullable_type,
+)
 from graphql.execution.collect_fields import CollectedFields, FieldDetails
-from graphql.pyutils import Path, gather_with_cancel
+from graphql.pyutils import Path, Undefined
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.completions import Completion, Completions, Fields, Mixed, NotPlainError, PlannedFields
 from schema.context import Context
+from schema.gathering import gather_begun
+
+#: The fields of an object, or the items of a list.
+R = TypeVar("R", dict[str, Any], list[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +95,11 @@ class CompletingExecutor(StrawberryGraphQLCoreExecutionContext):
                     return [whole(item) for item in items]
                 except NotPlainError:
                     pass  # graphql-core says what is wrong, and where
-        return super().complete_iterable_value(
-            item_type, field_details_list, info, path, items, position_context
-        )
+        if type(items) is not list or any(map(self.is_awaitable, items)):
+            return super().complete_iterable_value(
+                item_type, field_details_list, info, path, items, position_context
+            )
+        return self._complete_items(items, item_type, field_details_list, info, path)
 
     def collect_subfields(
         self, return_type: GraphQLObjectType, field_details_list: list[FieldDetails]
@@ -122,10 +135,12 @@ class CompletingExecutor(StrawberryGraphQLCoreExecutionContext):
                     return self._mix(completion.mixed, parent_type, source_value, path, grouped_field_set)
             except NotPlainError:
                 pass
-        return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
+        return self._mix(
+            partial(_each, fields=grouped_field_set), parent_type, source_value, path, grouped_field_set
+        )
 
     def _mix(
-        self, mixed: Mixed, kind: GraphQLObjectType, source: object, path: Path, fields: Fields
+        self, mixed: Mixed, kind: GraphQLObjectType, source: object, path: Path | None, fields: Fields
     ) -> Awaitable[dict[str, Any]] | dict[str, Any]:
         """Complete plain fields by the function, and the others as graphql-core does."""
         pending: dict[str, Any] = {}
@@ -139,10 +154,34 @@ class CompletingExecutor(StrawberryGraphQLCoreExecutionContext):
         try:
             results = mixed(source, complete)
         except Exception:
-            if pending:
-                self.settle_in_background([*pending.values()])
+            self._settle(pending)
             raise
         return _gathered(results, pending) if pending else results
+
+    def _complete_items(
+        self,
+        items: list[object],
+        kind: GraphQLOutputType,
+        same: list[FieldDetails],
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+    ) -> Awaitable[list[Any]] | list[Any]:
+        """Complete each item as graphql-core does."""
+        results: list[Any] = []
+        pending: dict[int, Any] = {}
+        try:
+            for index, item in enumerate(items):
+                place = path.add_key(index, None)
+                if self.complete_list_item_value(item, results, kind, same, info, place, None):
+                    pending[index] = results[index]
+        except Exception:
+            self._settle(pending)
+            raise
+        return _gathered(results, pending) if pending else results
+
+    def _settle(self, pending: dict[Any, Any]) -> None:
+        if pending:
+            self.settle_in_background([*pending.values()])
 
     def _completion(self, completions: Completions, kind: GraphQLObjectType, fields: Fields) -> Completion:
         if isinstance(fields, PlannedFields):
@@ -153,10 +192,17 @@ class CompletingExecutor(StrawberryGraphQLCoreExecutionContext):
         return found[1]
 
 
-async def _gathered(results: dict[str, Any], pending: dict[str, Any]) -> dict[str, Any]:
+def _each(_: object, complete: Callable[[str], Any], *, fields: Fields) -> dict[str, Any]:
+    """Leave each field to graphql-core; of one that its type does not have nothing is shown."""
+    return {key: result for key in fields if (result := complete(key)) is not Undefined}
+
+
+async def _gathered(results: R, pending: dict[Any, Any]) -> R:
+    """Return the results when those that are awaited are there; `pending` has them by key or index."""
     if len(pending) == 1:
         ((key, awaitable),) = pending.items()
         results[key] = await awaitable
     else:
-        results.update(zip(pending, await gather_with_cancel(*pending.values()), strict=True))
+        for key, result in zip(pending, await gather_begun(pending.values()), strict=True):
+            results[key] = result
     return results
