@@ -65,7 +65,7 @@ def _of_each(made: ColumnElement[bool], now: datetime) -> Select[tuple[object, .
         deliveries.c.kind.in_((DeliveryKind.ESCALATION, DeliveryKind.REMINDER)),
     )
     is_open = deliveries.c.status.in_(_OPEN)
-    # Whoever acknowledges an escalation without a push to them leaves only a mail that is not needed.
+    # Whoever has turned pushes off and acknowledges an escalation leaves only a mail that is not needed.
     has_arrived = or_(deliveries.c.status.in_(_TOLD), deliveries.c.reason == SkipReason.PUSH_DELIVERED)
     is_overdue = and_(is_open, deliveries.c.first_due_at < now - PATIENCE)
     return (

@@ -5,6 +5,7 @@
     PSA_NOTE  as EMAIL, but never skipped: a ticket is told whatever became of the handoff (`db/psa_notes.py`)
     PUSH    PENDING --mark_sent--> SENT --confirm--> DELIVERED (see `db/pushes.py`)
             PENDING, SENT --fail_pushes--> FAILED, --skip_unsent--> SKIPPED
+            none --confirm--> DELIVERED, where that spares a mail
 
 Each transition is one function with its allowed source states.
 """

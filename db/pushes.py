@@ -1,17 +1,18 @@
 """Pushes in the ledger: what was written to a socket of its recipient, and whether they have it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, and_, case, exists, func, literal, or_, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from db import deliveries as ledger
 from db.deliveries import has_id
-from db.enums import ASKING_KINDS, Channel, DeliveryStatus, SkipReason
+from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
 from db.models import deliveries
-from db.session import Transaction
+from db.session import Transaction, columns_of, new_id
 from db.types import UtcDateTime
 
 _IS_UNCONFIRMED = deliveries.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.SENT))
@@ -48,11 +49,34 @@ async def confirm(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> N
     """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
 
     A mail that is SENDING is left to its worker. A push that was given up stays so, unless its receipt came
-    in time to spare the mail. The caller has locked the pushes.
+    in time to spare the mail. Whoever was offline when the round began, and has seen later what they had
+    missed, has no PUSH: it is stored where it spares a mail. The caller has locked the pushes.
     """
     if not pushes:
         return
-    await tx.execute(
+    spared = await _spare_mails(tx, pushes)
+    delivered = await _deliver(tx, pushes, at=at)
+    await _add_delivered(tx, [mail for mail in spared if mail.push not in delivered], at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spared:
+    """A mail that is not needed."""
+
+    handoff_id: UUID
+    recipient_id: UUID
+    round: int
+    kind: DeliveryKind
+    first_due_at: datetime
+
+    @property
+    def push(self) -> Push:
+        """What spared it."""
+        return Push(self.handoff_id, self.recipient_id, self.round)
+
+
+async def _spare_mails(tx: Transaction, pushes: Sequence[Push]) -> list[_Spared]:
+    statement = (
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
         .where(deliveries.c.status == DeliveryStatus.PENDING)
@@ -62,8 +86,14 @@ async def confirm(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> N
             lease_until=None,
             leased_by=None,
         )
+        .returning(*columns_of(_Spared, deliveries))
     )
-    await tx.execute(
+    return await tx.fetch_all(statement, _Spared)
+
+
+async def _deliver(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> set[Push]:
+    """Record what stands in the ledger as delivered; return what that was."""
+    statement = (
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.PUSH))
         .where(or_(_IS_UNCONFIRMED, and_(deliveries.c.status == DeliveryStatus.FAILED, _has_spared_mail())))
@@ -74,7 +104,30 @@ async def confirm(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> N
             delivered_at=at,
             attempts=case((deliveries.c.attempts == 0, 1), else_=deliveries.c.attempts),
         )
+        .returning(*columns_of(Push, deliveries))
     )
+    return set(await tx.fetch_all(statement, Push))
+
+
+async def _add_delivered(tx: Transaction, spared: Sequence[_Spared], *, at: datetime) -> None:
+    """Store the pushes that spared these mails, due when those were; one that was turned off stays so.
+
+    Nobody else stores them meanwhile: a mail is spared once.
+    """
+    if not spared:
+        return
+    insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
+    same = {
+        "account_id": tx.account_id,
+        "channel": Channel.PUSH,
+        "status": DeliveryStatus.DELIVERED,
+        "attempts": 1,
+        "created_at": at,
+        "sent_at": at,
+        "delivered_at": at,
+    }
+    rows = [same | asdict(mail) | {"id": new_id(), "due_at": mail.first_due_at} for mail in spared]
+    await tx.execute(insert_new(deliveries).on_conflict_do_nothing(), rows)
 
 
 def _has_spared_mail() -> ColumnElement[bool]:

@@ -144,12 +144,13 @@ class Escalation:
         self.skip_unsent(SkipReason.CLOSED)
 
     def confirm(self, recipient: UUID, round_: int) -> None:
-        """Take a receipt of what a round tells somebody."""
-        for told in self.told:
-            if (told.recipient, told.round) != (recipient, round_) or told.kind not in ASKING_KINDS:
-                continue
-            if told.is_mail and told.status == DeliveryStatus.PENDING:
-                told.end(DeliveryStatus.SKIPPED, SkipReason.PUSH_DELIVERED)
+        """Take a receipt of what a round tells somebody; where it spares a mail there is a push."""
+        for mail in [told for told in self.told if (told.recipient, told.round) == (recipient, round_)]:
+            if mail.is_mail and mail.kind in ASKING_KINDS and mail.status == DeliveryStatus.PENDING:
+                mail.end(DeliveryStatus.SKIPPED, SkipReason.PUSH_DELIVERED)
+                if not self._pushes(recipient, round_):
+                    push = Told(recipient, Channel.PUSH, mail.kind, round_, mail.due_at, mail.created_at)
+                    self.told.append(push)
         for push in self._pushes(recipient, round_):
             if push.is_unsent or (
                 push.status == DeliveryStatus.FAILED and self._is_spared(recipient, round_)

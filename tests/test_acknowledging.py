@@ -64,6 +64,7 @@ async def test_who_was_offline_needs_no_mail_either(api: Api, smtp: SmtpServer) 
     assert await api.deliveries(handoff_id) == [
         (0, "Adam", "EMAIL", "SENT", None),
         (0, "Bob", "EMAIL", "SKIPPED", "PUSH_DELIVERED"),
+        (0, "Bob", "PUSH", "DELIVERED", None),
         (0, "Olivia", "EMAIL", "SENT", None),
     ]
 
@@ -93,7 +94,9 @@ async def test_it_is_recorded_once_a_round(api: Api) -> None:
     assert await api.timeline(handoff_id) == [ESCALATED, SEEN, reminded, SEEN]
     assert [row for row in await api.deliveries(handoff_id) if row[1] == "Bob"] == [
         (0, "Bob", "EMAIL", "SKIPPED", "PUSH_DELIVERED"),
+        (0, "Bob", "PUSH", "DELIVERED", None),
         (1, "Bob", "EMAIL", "SKIPPED", "PUSH_DELIVERED"),
+        (1, "Bob", "PUSH", "DELIVERED", None),
     ]
 
 

@@ -122,7 +122,11 @@ async def test_what_somebody_has_seen_is_not_unreached(api: Api, smtp: SmtpServe
     assert not (await api.ask(cast.bob, ACKNOWLEDGE, id=handoff_id)).errors
     await make_outbox(cast.database, smtp).send_batch()
 
-    assert await audit(api) == NOTHING | {"escalations": 1, "settled": 1}
+    found = await audit(api)
+
+    lag = found["medianLagSeconds"]
+    assert lag > 0
+    assert found == NOTHING | {"escalations": 1, "settled": 1, "medianLagSeconds": lag, "p99LagSeconds": lag}
 
 
 @pytest.mark.parametrize("end", ["claimed", "resolved by the claimer"])
