@@ -33,9 +33,11 @@ async def test_whoever_waits_comes_before_those_who_come_later(cast: Cast, kind:
                 await tx.fetch_value(text("SELECT 1"))
                 served += 1
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(EAGER):
-            group.create_task(use_without_a_pause())
+    for _ in range(2):  # the first time, connections are opened
+        passed_by.clear()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(EAGER):
+                group.create_task(use_without_a_pause())
 
     assert max(passed_by) <= EAGER
 
