@@ -178,7 +178,7 @@ async def _create(database: Database, account: Account, session_id: UUID) -> UUI
 
 async def _claim(database: Database, account: Account, handoff_id: UUID) -> None:
     async with database.transaction(account.id) as tx:
-        await handoffs.claim(tx, account.claimer, handoff_id, now=datetime.now(UTC))
+        await handoffs.claim(tx, account.claimer, handoff_id, now=datetime.now(UTC), is_all=True)
 
 
 if __name__ == "__main__":

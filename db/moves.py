@@ -18,7 +18,7 @@ statement (`sessions.hold`): what others did before is seen, and nobody adds to 
 SQLite, which has no such statement and needs none to be quick, gets the same parts one after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -30,7 +30,8 @@ from db import events
 from db.events import News
 from db.handoffs import HandoffRow
 from db.models import sessions
-from db.prepared import add_rows, insert_of_rows, merged, run, value, values_of_rows
+from db.native import Values
+from db.prepared import add_rows, insert_of_rows, merged, run, run_all, value, values_of_rows
 from db.session import Transaction, columns_of
 from db.sessions import SessionRow
 from db.steps import Move, Moved, Rows, Step
@@ -49,24 +50,34 @@ class MovedRows:
 
 
 async def move(
-    tx: Transaction, first: Move, session: Step, *then: Step | Rows, news: News | None = None
+    tx: Transaction,
+    first: Move,
+    session: Step,
+    *then: Step | Rows,
+    news: News | None = None,
+    is_all: bool = False,
 ) -> MovedRows | None:
     """Move a handoff, let its session and everything else follow, and append the event about it.
 
     None where the first matched no row: then nothing follows. Without news the caller appends the event.
+    `is_all`: but for one lock before it, the move is all that the transaction does (`db.prepared.run_all`).
     """
     follow = [session, *(step for step in then if isinstance(step, Step) or step.each)]
     if tx.is_postgresql:
-        return await _move_at_once(tx, first, follow, news)
+        return await _move_in_one(tx, first, follow, news, run_all if is_all else run)
     return await _move_step_by_step(tx, first, follow, news)
 
 
-async def _move_at_once(
-    tx: Transaction, first: Move, then: Sequence[Step | Rows], news: News | None
+async def _move_in_one(
+    tx: Transaction,
+    first: Move,
+    then: Sequence[Step | Rows],
+    news: News | None,
+    run_statement: Callable[[Transaction, Executable, Values], Awaitable[Sequence[Any]]],
 ) -> MovedRows | None:
     values = merged([first.values, {} if news is None else news.values, *map(_values_of, then)])
-    statement = _at_once(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
-    rows = await run(tx, statement, values)
+    statement = _in_one(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
+    rows = await run_statement(tx, statement, values)
     if not rows:
         return None
     row = rows[0]
@@ -77,7 +88,7 @@ async def _move_at_once(
 
 
 @lru_cache
-def _at_once(
+def _in_one(
     first: ReturningInsert[Any] | ReturningUpdate[Any], then: tuple[Any, ...], *, has_news: bool
 ) -> Select[Any]:
     """Return the whole statement, of parts of these shapes, of which the first changes the session."""

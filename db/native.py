@@ -43,7 +43,7 @@ class Native:
         theirs: Mapping[str, Convert] = {**compiled._bind_processors, **expanded.processors}
         stores = {name: store_of(kind, dialect, theirs.get(name)) for name, kind in later.items()}
         constants = {name: each for name, each in expanded.parameters.items() if name not in later}
-        self._text: str = expanded.statement
+        self.text: str = expanded.statement  #: with a place for each value
         self._constants = {name: _stored(each, theirs.get(name)) for name, each in constants.items()}
         self._parameters = [(name, stores.get(name)) for name in expanded.positiontup or ()]
         shown = getattr(statement, "exported_columns", ())
@@ -56,31 +56,42 @@ class Native:
             IntegrityError, DBAPIError: as SQLAlchemy does.
             KeyError: a value is not given.
         """
-        stored = self._stored(values)
+        stored = self.stored(values)
         await connection.begin()
         with faults():
-            return self._loaded(await connection.fetch(self._text, *stored))
+            return self.loaded(await connection.fetch(self.text, *stored))
 
     async def fetch_on_sqlite(self, connection: aiosqlite.Connection, values: Values) -> Rows:
         """Run it on SQLite, on the driver's thread; as `fetch`."""
         with faults():
-            return self._loaded(await connection.execute_fetchall(self._text, self._stored(values)))
+            return self.loaded(await connection.execute_fetchall(self.text, self.stored(values)))
 
     def fetch_here(self, connection: sqlite3.Connection, values: Values) -> Rows:
         """Run it on SQLite, on this thread, and return its rows; as `fetch`."""
         with faults():
-            return self._loaded(connection.execute(self._text, self._stored(values)).fetchall())
+            return self.loaded(connection.execute(self.text, self.stored(values)).fetchall())
 
     def run_here(self, connection: sqlite3.Connection, each: Iterable[Values]) -> None:
         """Run it on SQLite, on this thread, for any number of values; as `fetch`."""
         with faults():
-            connection.executemany(self._text, map(self._stored, each))
+            connection.executemany(self.text, map(self.stored, each))
 
-    def _stored(self, values: Values) -> list[Any]:
+    @property
+    def width(self) -> int:
+        """How many places it has."""
+        return len(self._parameters)
+
+    def stored(self, values: Values) -> list[Any]:
+        """Return the values as the driver takes them, in the order of their places.
+
+        Raises:
+            KeyError: one is not given.
+        """
         given = {**self._constants, **values}
         return [given[name] if store is None else store(given[name]) for name, store in self._parameters]
 
-    def _loaded(self, rows: Iterable[Any]) -> Rows:
+    def loaded(self, rows: Iterable[Any]) -> Rows:
+        """Return the driver's rows with our values."""
         return converted(rows, self._loads) if self._loads else list(rows)
 
 

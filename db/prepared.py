@@ -30,8 +30,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
+from db.at_once import at_once
 from db.conversions import POSTGRESQL, SQLITE, converted, loads_of
 from db.native import Rows, Values, native
+from db.row_security import AccountConnection
 from db.session import Transaction
 from db.types import IdList, is_listed
 
@@ -78,6 +80,19 @@ async def run(tx: Transaction, statement: Executable, values: Values) -> Rows:
     if tx.driver is not None:
         return await native(statement, POSTGRESQL).fetch(tx.driver, given)
     return await native(statement, SQLITE).fetch_on_sqlite(await tx.sqlite_driver(), given)
+
+
+async def run_all(tx: Transaction, statement: Executable, values: Values) -> Rows:
+    """Run a statement as `run` does, which with the lock before it is all that the transaction does.
+
+    On PostgreSQL that is one message, with the COMMIT. Where it returns rows, nothing may follow.
+    """
+    driver = tx.driver
+    if isinstance(driver, AccountConnection) and (lock := driver.only_lock()) is not None:
+        rows = await driver.fetch_at_once(at_once(lock, statement), _given(tx, values))
+        if rows is not None:
+            return rows
+    return await run(tx, statement, values)
 
 
 async def fetch(tx: Transaction, ask: Ask[R]) -> list[R]:

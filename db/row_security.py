@@ -6,27 +6,15 @@ the transaction. It is sent with the BEGIN, so it costs no round trip of its own
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Connection
 
-from db.native import NativeConnection, faults
+from db.at_once import AtOnce, Lock
+from db.native import NativeConnection, Rows, Values, faults
 from db.pooled import Pool, Pooled, checked_out
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A statement that locks rows, which nobody reads.
-
-    It is prepared under its name, once for each connection: as part of a message with a BEGIN, which takes no
-    parameters, it would be planned each time, and that takes twice as long as to run it.
-    """
-
-    name: str
-    statement: str  #: $1 is the account, $2 what is locked, both UUIDs
 
 
 class AccountConnection(NativeConnection):
@@ -36,37 +24,84 @@ class AccountConnection(NativeConnection):
     before it in one message.
     """
 
-    _first: list[str] | None = None  #: what the transaction begins with; None: it has begun
+    _begin: str | None = None  #: what begins the transaction; None: it has begun
+    _is_over = False  #: it was all in one message
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
         super().__init__(*args, **options)
-        self._prepared: set[Lock] = set()
+        self._known: set[Lock | AtOnce] = set()  #: what the server has from this connection
+        self._account_id: UUID | None = None
+        self._locks: list[tuple[Lock, UUID]] = []  #: that go with the BEGIN
 
     def will_begin(self, account_id: UUID, begin: str) -> None:
         """Let the next statement begin a transaction of an account."""
-        # Not as a parameter: several statements in one message take none. A UUID prints as
-        # hexadecimal digits and dashes, whatever it was made from.
-        self._first = [begin, f"SET LOCAL app.account_id = '{UUID(str(account_id))}'"]
+        self._begin, self._account_id, self._is_over = begin, account_id, False
+        self._locks.clear()
 
     async def begin(self) -> None:
         """Begin the transaction, unless it has begun."""
-        if self._first is not None:
-            message, self._first = ";".join(self._first), None
-            with faults():
-                await self.execute(message)
+        if self._begin is None:
+            return
+        self._expect_not_over()
+        locks = [await self._locking(lock, locked_id) for lock, locked_id in self._locks]
+        # Not as a parameter: several statements in one message take none. A UUID prints as
+        # hexadecimal digits and dashes, whatever it was made from.
+        account = f"SET LOCAL app.account_id = '{UUID(str(self._account_id))}'"
+        message, self._begin = ";".join([self._begin, account, *locks]), None
+        with faults():
+            await self.execute(message)
 
-    async def lock(self, lock: Lock, account_id: UUID, locked_id: UUID) -> None:
-        """Lock rows, with the BEGIN if that is not sent."""
-        if lock not in self._prepared:
-            with faults():
-                await self.execute(f"PREPARE {lock.name} (uuid, uuid) AS {lock.statement}")
-            self._prepared.add(lock)
-        statement = f"EXECUTE {lock.name} ('{UUID(str(account_id))}', '{UUID(str(locked_id))}')"
-        if self._first is None:
+    async def lock(self, lock: Lock, locked_id: UUID) -> None:
+        """Lock rows of the account, with the BEGIN if that is not sent."""
+        if self._begin is None:
+            statement = await self._locking(lock, locked_id)
             with faults():
                 await self.execute(statement)
         else:
-            self._first.append(statement)
+            self._locks.append((lock, locked_id))
+
+    def only_lock(self) -> Lock | None:
+        """Return the lock with which the transaction is to begin; None: it has begun, or has not just one."""
+        return self._locks[0][0] if self._begin is not None and len(self._locks) == 1 else None
+
+    async def fetch_at_once(self, whole: AtOnce, values: Values) -> Rows | None:
+        """Lock, run the statement and commit in one message. Where it returns rows, the transaction is over.
+
+        Where it returns none, nothing was changed: the transaction may go on, and begins with the same lock.
+        None in place of rows: nothing was run, as the role may make no functions (TEMPORARY on the database).
+        """
+        self._expect_not_over()
+        ((_, locked_id),) = self._locks
+        stored = whole.statement.stored(values)
+        with faults():
+            if whole not in self._known:
+                try:
+                    await whole.make(self)
+                except asyncpg.InsufficientPrivilegeError:
+                    return None
+                self._known.add(whole)
+            rows = await self.fetch(whole.call, *stored, self._account_id, locked_id)
+        self._is_over = bool(rows)
+        return whole.statement.loaded(rows)
+
+    async def _locking(self, lock: Lock, locked_id: UUID) -> str:
+        """Return the statement that locks."""
+        if lock not in self._known:
+            with faults():
+                await self.execute(f"PREPARE {lock.name} (uuid, uuid) AS {lock.statement}")
+            self._known.add(lock)
+        return f"EXECUTE {lock.name} ('{UUID(str(self._account_id))}', '{UUID(str(locked_id))}')"
+
+    def _end(self) -> bool:
+        """Forget the transaction; tell whether it had begun, and has not ended by itself."""
+        has_begun = self._begin is None
+        self._begin, self._is_over = None, False
+        return has_begun
+
+    def _expect_not_over(self) -> None:
+        if self._is_over:
+            with faults():
+                raise asyncpg.InterfaceError("the transaction was said to be all in one message")
 
     async def commit(self) -> None:
         """End the transaction, if it has begun.
@@ -74,7 +109,7 @@ class AccountConnection(NativeConnection):
         Raises:
             DBAPIError: what it did is lost.
         """
-        if self._first is None:
+        if self._end():
             with faults():
                 if await self.execute("COMMIT") != "COMMIT":  # PostgreSQL rolls back what has failed before
                     raise asyncpg.InterfaceError("a transaction that had failed was to be committed")
@@ -82,7 +117,7 @@ class AccountConnection(NativeConnection):
     async def roll_back(self) -> None:
         """End the transaction without effect, if it has begun."""
         # The driver may not know yet that it has begun: whoever waited for the BEGIN may have given up.
-        if self._first is None:
+        if self._end():
             with faults():
                 await self.execute("ROLLBACK")
 

@@ -23,10 +23,11 @@ from sqlalchemy.pool import NullPool
 from uuid_utils.compat import uuid7
 
 from db import engines
+from db.at_once import Lock
 from db.conversions import POSTGRESQL
 from db.native import NativeConnection, Rows, Values, native
 from db.pooled import Pooled, checked_out
-from db.row_security import AccountConnection, Lock, begun
+from db.row_security import AccountConnection, begun
 from db.sqlite_connections import Writing, WritingConnection, begun_on_sqlite, glance_at_sqlite
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Transaction(SystemTransaction):
         who held the rows before.
         """
         if isinstance(self.driver, AccountConnection):
-            await self.driver.lock(lock, self.account_id, locked_id)
+            await self.driver.lock(lock, locked_id)
 
     def own(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that a row of `table`, or of an alias of it, belongs to this account."""

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Update, func, insert, null, select, update
 
+from db.at_once import Lock
 from db.children import pages_of
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
 from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own, value
-from db.row_security import Lock
 from db.session import Transaction, columns_of, new_id
 from db.steps import Moved, Step, looked_up
 

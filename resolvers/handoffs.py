@@ -34,7 +34,7 @@ from db.errors import Taken, unique
 from db.events import News, append_about, append_news
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
-from db.moves import move
+from db.moves import MovedRows, move
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.situations import Situation
@@ -136,7 +136,9 @@ async def create(
     return Created(handoff, _reach(handoff), None if moved is None else moved.session)
 
 
-async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime) -> Claimed:
+async def claim(
+    tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime, is_all: bool = False
+) -> Claimed:
     """Give an open handoff to the viewer, and to nobody else.
 
     The race is settled by the conditional UPDATE of `db.handoffs.claiming`: the first to reach the row takes
@@ -145,6 +147,7 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
     that no mail about the handoff begins after the commit, who escalated is told, and the event is appended.
     The session is held from before the statement begins until the commit: it sees all that others have
     added, and nobody adds more meanwhile. The winner's repeated click finds its own claim and writes nothing.
+    `is_all`: the transaction does nothing else, so that PostgreSQL is told of all of it in one message.
 
     Raises:
         Forbidden: the viewer only reads. Checked first: it says nothing about the handoff.
@@ -154,17 +157,28 @@ async def claim(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: date
     """
     require_responder(viewer)
     await sessions.hold_of_handoff(tx, handoff_id)
-    moved = await move(
+    moved = await _take(tx, viewer, handoff_id, now=now, is_all=is_all)
+    if moved is None:
+        lost = await _explain_lost_claim(tx, viewer, handoff_id)
+        if lost is not None:
+            return Claimed(lost)
+        moved = await _take(tx, viewer, handoff_id, now=now)  # it came back before it was looked at, and held
+        assert moved is not None  # noqa: S101 (it is held, and open)
+    return Claimed(moved.handoff, moved.session)
+
+
+async def _take(
+    tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime, is_all: bool = False
+) -> MovedRows | None:
+    return await move(
         tx,
         handoffs.claiming(handoff_id, viewer.id, at=now),
         sessions.taking_over(),
         delivery_steps.skipping(SkipReason.CLAIMED),
         delivery_steps.telling_escalator(at=now),
         news=News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it"),
+        is_all=is_all,
     )
-    if moved is None:
-        return Claimed(await _explain_lost_claim(tx, viewer, handoff_id))
-    return Claimed(moved.handoff, moved.session)
 
 
 async def release(
@@ -306,10 +320,13 @@ def _refusing_used_key() -> Iterator[None]:
         ) from None
 
 
-async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:
+async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow | None:
+    """Return the handoff that is the viewer's already; None where it is open again."""
     handoff = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
     if handoff is None:
         raise HandoffNotFound
+    if handoff.state == HandoffState.OPEN:
+        return None
     if handoff.state == HandoffState.CLOSED or handoff.claimed_by_id is None or handoff.claimed_at is None:
         raise HandoffNotOpen(handoff.state)
     if handoff.claimed_by_id != viewer.id:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from db.enums import HandoffIntent
-from db.session import Transaction
+from db.session import Database, Transaction
+from db.users import UserRow
 from resolvers import handoffs
+from resolvers.handoffs import Claimed
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 
@@ -28,7 +30,14 @@ async def escalated(tx: Transaction, cast: Cast, session_id: UUID) -> UUID:
     return made.handoff.id
 
 
-async def claim(cast: Cast, handoff_id: UUID) -> None:
-    """Claim a handoff as Bob."""
-    async with cast.database.transaction(cast.account_id) as tx:
-        await handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))
+async def claim(
+    cast: Cast,
+    handoff_id: UUID,
+    *,
+    by: UserRow | None = None,
+    database: Database | None = None,
+    is_all: bool = False,
+) -> Claimed:
+    """Claim a handoff, as Bob or somebody else; `is_all`: in a transaction that does nothing else."""
+    async with (database or cast.database).transaction(cast.account_id) as tx:
+        return await handoffs.claim(tx, by or cast.bob, handoff_id, now=datetime.now(UTC), is_all=is_all)

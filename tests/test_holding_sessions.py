@@ -9,23 +9,22 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from db import deliveries, sessions
+from db import deliveries, events, sessions
 from db import handoffs as stored
 from db.deliveries import NewDelivery
-from db.enums import Channel, DeliveryKind, HandoffIntent, HandoffState
+from db.enums import Channel, DeliveryKind, EventKind, HandoffIntent, HandoffState
 from db.session import Database, Transaction
 from resolvers import handoffs
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
+from tests.escalating import claim
+from tests.holding import until_waiting
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 FREE = text("SELECT id FROM sessions FOR UPDATE SKIP LOCKED")
 IMPATIENT = text(
     "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 50', current_database()); END $$"
-)
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
 
 
@@ -67,7 +66,7 @@ async def test_whoever_is_cancelled_while_waiting_for_a_session_leaves_nothing_b
     async with cast.database.transaction(cast.account_id) as tx:
         await sessions.lock(tx, session.id)
         waiting = [asyncio.create_task(_create(cast, session.id)) for _ in range(5)]
-        await _wait_for_waiting(cast, 5)
+        await until_waiting(cast, 5)
         for task in waiting:
             task.cancel()
         ends = await asyncio.gather(*waiting, return_exceptions=True)
@@ -79,6 +78,27 @@ async def test_whoever_is_cancelled_while_waiting_for_a_session_leaves_nothing_b
     handoff_id = await _create(cast, session.id)
     async with cast.database.reading(cast.account_id) as tx:
         assert (await stored.by_ids(tx, [handoff_id]))[handoff_id].state == HandoffState.OPEN
+
+
+async def test_claims_that_are_cancelled_while_they_wait_leave_all_or_nothing_behind(cast: Cast) -> None:
+    session = await cast.start_session()
+    handoff_id = await _create(cast, session.id)
+
+    async with cast.database.transaction(cast.account_id) as tx:
+        await sessions.lock(tx, session.id)
+        waiting = [asyncio.create_task(claim(cast, handoff_id, is_all=True)) for _ in range(5)]
+        await until_waiting(cast, 5)
+        for task in waiting:
+            task.cancel()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 5
+    await asyncio.gather(*(_look(cast) for _ in range(20)))
+    # As of a COMMIT, nobody knows of a claim that is under way whether it will be stored.
+    assert (await claim(cast, handoff_id, is_all=True)).handoff.state == HandoffState.CLAIMED
+    async with cast.database.reading(cast.account_id) as tx:
+        kinds = [event.kind for event in (await events.of_handoffs(tx, [handoff_id]))[handoff_id]]
+    assert kinds == [EventKind.HANDOFF_CREATED, EventKind.HANDOFF_CLAIMED]
 
 
 async def test_a_server_that_gives_up_waiting_for_a_session_leaves_a_pool_that_works(
@@ -100,14 +120,15 @@ async def test_a_server_that_gives_up_waiting_for_a_session_leaves_a_pool_that_w
     await impatient.database.dispose()
 
 
-async def test_a_claim_that_waited_skips_what_was_written_meanwhile(cast: Cast) -> None:
+@pytest.mark.parametrize("is_all", [False, True], ids=["among other things", "alone"])
+async def test_a_claim_that_waited_skips_what_was_written_meanwhile(cast: Cast, is_all: bool) -> None:
     session = await cast.start_session()
     handoff_id = await _create(cast, session.id)
 
     async with cast.database.transaction(cast.account_id) as tx:
         await sessions.lock(tx, session.id)
-        claiming = asyncio.create_task(_claim(cast, handoff_id))
-        await _wait_for_waiting(cast, 1)
+        claiming = asyncio.create_task(claim(cast, handoff_id, is_all=is_all))
+        await until_waiting(cast, 1)
         await _add_round(tx, cast, handoff_id)
     await claiming
 
@@ -129,11 +150,6 @@ async def _create(cast: Cast, session_id: UUID) -> UUID:
     return made.handoff.id
 
 
-async def _claim(cast: Cast, handoff_id: UUID) -> None:
-    async with cast.database.transaction(cast.account_id) as tx:
-        await handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))
-
-
 async def _look(cast: Cast) -> None:
     async with cast.database.transaction(cast.account_id) as tx:
         await sessions.by_ids(tx, [])
@@ -145,11 +161,3 @@ async def _add_round(tx: Transaction, cast: Cast, handoff_id: UUID) -> None:
     told = (cast.bob, cast.olivia, cast.adam)
     wanted = [NewDelivery(recipient_id=user.id, channel=Channel.EMAIL, due_at=now) for user in told]
     await deliveries.add(tx, handoff_id, DeliveryKind.REMINDER, 1, wanted, at=now)
-
-
-async def _wait_for_waiting(cast: Cast, count: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            async with cast.database.owning() as tx:
-                if await tx.fetch_value(WAITING) == count:
-                    return

@@ -83,7 +83,9 @@ class HandoffMutations:
         viewer = await info.context.viewer()
         try:
             async with transaction(info) as tx:
-                claimed = await handoffs.claim(tx, viewer, read_id(input.handoff_id), now=info.context.now)
+                claimed = await handoffs.claim(
+                    tx, viewer, read_id(input.handoff_id), now=info.context.now, is_all=True
+                )
         except Refusal as refusal:
             return claim_problem(refusal)
         return ClaimHandoffSuccess(handoff=Handoff.from_row(claimed.handoff, claimed.session))
