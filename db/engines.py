@@ -44,8 +44,14 @@ def read_address(url: str) -> URL:
 
 def postgresql_writer(address: URL) -> Pool:
     """Make the pool of transactions of an account, which `db/row_security.py` begins and ends."""
-    options = {"isolation_level": "AUTOCOMMIT", "pool_size": 15}
-    engine = _postgresql_engine(address, "handoff_app", AccountConnection, **options)
+    engine = _postgresql_engine(
+        address,
+        "handoff_app",
+        AccountConnection,
+        isolation_level="AUTOCOMMIT",
+        pool_size=15,
+        pool_use_lifo=True,  # PostgreSQL's process of the one used last has what it needs at hand
+    )
     event.listen(engine.sync_engine, "begin", begin_with_account)
     return Pool(engine)
 
