@@ -168,10 +168,23 @@ async def _start_session(database: Database, account: Account) -> UUID:
 
 
 async def _create(database: Database, account: Account, session_id: UUID) -> UUID:
-    new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE, notes="MTU?")
+    new, now = (
+        NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE, notes="MTU?"),
+        datetime.now(UTC),
+    )
+    foreseen = None
+    if database.is_worth_foreseeing(account.id):
+        async with database.reading(account.id) as tx:
+            foreseen = await handoffs.foresee(tx, account.escalator, new, now=now)
     async with database.transaction(account.id) as tx:
         made = await handoffs.create(
-            tx, account.escalator, new, now=datetime.now(UTC), grace=_NO_WAIT, assessment_wait=_NO_WAIT
+            tx,
+            account.escalator,
+            new,
+            now=now,
+            grace=_NO_WAIT,
+            assessment_wait=_NO_WAIT,
+            foreseen=foreseen,
         )
     return made.handoff.id
 

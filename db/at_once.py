@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Executable
@@ -32,41 +33,60 @@ class Lock:
     """
 
     name: str
-    statement: str  #: $1 is the account, $2 what is locked, both UUIDs
+    statement: str  #: $1 is the account, $2 the id of what is locked; $3 its version, where that matters
+    has_version: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock of something."""
+
+    lock: Lock
+    locked_id: UUID
+    version: str | None = None  #: for a lock that has one: what has changed since is not locked
+
+    @property
+    def values(self) -> tuple[UUID | str, ...]:
+        """What the lock is given after the account."""
+        return (self.locked_id,) if self.version is None else (self.locked_id, self.version)
 
 
 class AtOnce:
-    """A transaction of an account: a lock, and a statement with its values."""
+    """A transaction of an account: a lock, and if that finds what it locks, a statement with its values."""
 
     def __init__(self, lock: Lock, statement: Native) -> None:
         self.statement = statement
         self._lock = lock
+        self._kinds = ["uuid", "uuid", *["text"] * lock.has_version]  #: of what the lock is given
         self._name = f"pg_temp.at_once_{next(_NUMBERS)}"
 
     @cached_property
     def call(self) -> str:
-        """What calls the function: the account and what is locked come after the statement's values."""
-        places = ", ".join(f"${place + 1}" for place in range(self.statement.width + 2))
+        """What calls the function: what the lock is given comes after the statement's values."""
+        places = ", ".join(f"${place + 1}" for place in range(self.statement.width + len(self._kinds)))
         return f"SELECT * FROM {self._name}({places})"  # noqa: S608 (nothing in it is anybody's)
 
     async def make(self, connection: asyncpg.Connection) -> None:
-        """Make the function on a connection whose transactions may see an account's rows."""
+        """Make the function on a connection."""
         prepared = await connection.prepare(self.statement.text)
         kinds = [each.name for each in prepared.get_parameters()]
         shown = [each.type.name for each in prepared.get_attributes()]
         await connection.execute(self._definition(kinds, shown))
 
     def _definition(self, kinds: Sequence[str], shown: Sequence[str]) -> str:
-        account, locked = f"${len(kinds) + 1}", f"${len(kinds) + 2}"
-        lock = self._lock.statement.replace("$1", account).replace("$2", locked)
         columns = ", ".join(f"c{place} {kind}" for place, kind in enumerate(shown))
+        lock = self._lock.statement.removeprefix("SELECT ")
+        for place in range(len(self._kinds), 0, -1):
+            lock = lock.replace(f"${place}", f"${len(kinds) + place}")
         return f"""
-            CREATE FUNCTION {self._name}({", ".join([*kinds, "uuid", "uuid"])}) RETURNS TABLE ({columns})
+            CREATE FUNCTION {self._name}({", ".join([*kinds, *self._kinds])}) RETURNS TABLE ({columns})
             LANGUAGE plpgsql ROWS 1 SET plan_cache_mode = force_generic_plan AS $function$
             BEGIN
-                PERFORM set_config('app.account_id', {account}::text, true);
-                PERFORM {lock.removeprefix("SELECT ")};
-                RETURN QUERY {self.statement.text};
+                PERFORM set_config('app.account_id', ${len(kinds) + 1}::text, true);
+                PERFORM {lock};
+                IF FOUND THEN
+                    RETURN QUERY {self.statement.text};
+                END IF;
             END $function$"""
 
 

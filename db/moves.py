@@ -18,7 +18,7 @@ statement (`sessions.hold`): what others did before is seen, and nobody adds to 
 SQLite, which has no such statement and needs none to be quick, gets the same parts one after the other.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -27,11 +27,11 @@ from sqlalchemy import ColumnElement, Executable, FromClause, Insert, Select, Up
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from db import events
+from db.at_once import Hold
 from db.events import News
 from db.handoffs import HandoffRow
 from db.models import sessions
-from db.native import Values
-from db.prepared import add_rows, insert_of_rows, merged, run, run_all, value, values_of_rows
+from db.prepared import add_rows, insert_of_rows, merged, run, run_alone, value, values_of_rows
 from db.session import Transaction, columns_of
 from db.sessions import SessionRow
 from db.steps import Move, Moved, Rows, Step
@@ -50,34 +50,44 @@ class MovedRows:
 
 
 async def move(
-    tx: Transaction,
-    first: Move,
-    session: Step,
-    *then: Step | Rows,
-    news: News | None = None,
-    is_all: bool = False,
+    tx: Transaction, first: Move, session: Step, *then: Step | Rows, news: News | None = None
 ) -> MovedRows | None:
     """Move a handoff, let its session and everything else follow, and append the event about it.
 
     None where the first matched no row: then nothing follows. Without news the caller appends the event.
-    `is_all`: but for one lock before it, the move is all that the transaction does (`db.prepared.run_all`).
     """
-    follow = [session, *(step for step in then if isinstance(step, Step) or step.each)]
+    follow = _following(session, then)
     if tx.is_postgresql:
-        return await _move_in_one(tx, first, follow, news, run_all if is_all else run)
+        statement, values = _in_one(first, follow, news)
+        return _moved(tx, await run(tx, statement, values), news)
     return await _move_step_by_step(tx, first, follow, news)
 
 
-async def _move_in_one(
-    tx: Transaction,
-    first: Move,
-    then: Sequence[Step | Rows],
-    news: News | None,
-    run_statement: Callable[[Transaction, Executable, Values], Awaitable[Sequence[Any]]],
+async def move_alone(
+    tx: Transaction, hold: Hold, first: Move, session: Step, *then: Step | Rows, news: News
 ) -> MovedRows | None:
+    """Lock and move as all that the transaction does, and commit: in one message where the database can.
+
+    None where nothing was done, for whatever reason: who moves it step by step learns why. Otherwise nothing
+    may follow.
+    """
+    if not tx.is_postgresql:
+        return None
+    statement, values = _in_one(first, _following(session, then), news)
+    return _moved(tx, await run_alone(tx, hold, statement, values), news)
+
+
+def _following(session: Step, then: Sequence[Step | Rows]) -> list[Step | Rows]:
+    return [session, *(step for step in then if isinstance(step, Step) or step.each)]
+
+
+def _in_one(first: Move, then: Sequence[Step | Rows], news: News | None) -> tuple[Executable, dict[str, Any]]:
     values = merged([first.values, {} if news is None else news.values, *map(_values_of, then)])
-    statement = _in_one(first.statement, tuple(map(_shape_of, then)), has_news=news is not None)
-    rows = await run_statement(tx, statement, values)
+    shapes = tuple(map(_shape_of, then))
+    return _statement(first.statement, shapes, has_news=news is not None), values
+
+
+def _moved(tx: Transaction, rows: Sequence[Any], news: News | None) -> MovedRows | None:
     if not rows:
         return None
     row = rows[0]
@@ -88,7 +98,7 @@ async def _move_in_one(
 
 
 @lru_cache
-def _in_one(
+def _statement(
     first: ReturningInsert[Any] | ReturningUpdate[Any], then: tuple[Any, ...], *, has_news: bool
 ) -> Select[Any]:
     """Return the whole statement, of parts of these shapes, of which the first changes the session."""

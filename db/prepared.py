@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from db.at_once import at_once
+from db.at_once import Hold, at_once
 from db.conversions import POSTGRESQL, SQLITE, converted, loads_of
 from db.native import Rows, Values, native
 from db.row_security import AccountConnection
@@ -82,17 +82,16 @@ async def run(tx: Transaction, statement: Executable, values: Values) -> Rows:
     return await native(statement, SQLITE).fetch_on_sqlite(await tx.sqlite_driver(), given)
 
 
-async def run_all(tx: Transaction, statement: Executable, values: Values) -> Rows:
-    """Run a statement as `run` does, which with the lock before it is all that the transaction does.
+async def run_alone(tx: Transaction, hold: Hold, statement: Executable, values: Values) -> Rows:
+    """Run a statement that is, with the lock before it, all that the transaction does, and commit.
 
-    On PostgreSQL that is one message, with the COMMIT. Where it returns rows, nothing may follow.
+    On PostgreSQL that is one message. Where it returns rows, nothing may follow. Where it returns none,
+    nothing was done, and all may be tried step by step: also where the transaction has begun, and on SQLite.
     """
     driver = tx.driver
-    if isinstance(driver, AccountConnection) and (lock := driver.only_lock()) is not None:
-        rows = await driver.fetch_at_once(at_once(lock, statement), _given(tx, values))
-        if rows is not None:
-            return rows
-    return await run(tx, statement, values)
+    if not isinstance(driver, AccountConnection) or driver.has_begun:
+        return []
+    return await driver.fetch_at_once(at_once(hold.lock, statement), hold, _given(tx, values))
 
 
 async def fetch(tx: Transaction, ask: Ask[R]) -> list[R]:

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Connection
 
-from db.at_once import AtOnce, Lock
+from db.at_once import AtOnce, Hold, Lock
 from db.native import NativeConnection, Rows, Values, faults
 from db.pooled import Pool, Pooled, checked_out
 
@@ -60,27 +60,27 @@ class AccountConnection(NativeConnection):
         else:
             self._locks.append((lock, locked_id))
 
-    def only_lock(self) -> Lock | None:
-        """Return the lock with which the transaction is to begin; None: it has begun, or has not just one."""
-        return self._locks[0][0] if self._begin is not None and len(self._locks) == 1 else None
+    @property
+    def has_begun(self) -> bool:
+        """Whether the transaction has begun: not before its first statement."""
+        return self._begin is None
 
-    async def fetch_at_once(self, whole: AtOnce, values: Values) -> Rows | None:
-        """Lock, run the statement and commit in one message. Where it returns rows, the transaction is over.
+    async def fetch_at_once(self, whole: AtOnce, held: Hold, values: Values) -> Rows:
+        """Lock, run the statement and commit in one message, in place of the transaction that has not begun.
 
-        Where it returns none, nothing was changed: the transaction may go on, and begins with the same lock.
-        None in place of rows: nothing was run, as the role may make no functions (TEMPORARY on the database).
+        Where it returns rows, the transaction is over. Where it returns none nothing was done: what was to be
+        locked is not there, the statement changed nothing, or the role may make no functions here.
         """
         self._expect_not_over()
-        ((_, locked_id),) = self._locks
         stored = whole.statement.stored(values)
         with faults():
             if whole not in self._known:
                 try:
                     await whole.make(self)
-                except asyncpg.InsufficientPrivilegeError:
-                    return None
+                except asyncpg.InsufficientPrivilegeError:  # of making temporary things in the database
+                    return []
                 self._known.add(whole)
-            rows = await self.fetch(whole.call, *stored, self._account_id, locked_id)
+            rows = await self.fetch(whole.call, *stored, self._account_id, *held.values)
         self._is_over = bool(rows)
         return whole.statement.loaded(rows)
 

@@ -145,8 +145,17 @@ class Database:
             self._system = engines.postgresql_system_writer(address)
             self._system_reader = engines.postgresql_reader(address, role="handoff_worker")
             self._owner = create_async_engine(address, poolclass=NullPool)
+        self._last_account_id: UUID | None = None  #: that a transaction was of; None on SQLite
         self.on_commit: list[Callable[[UUID, int], None]] = []
         self.on_events: list[Callable[[Sequence[EventRow]], None]] = []
+
+    def is_worth_foreseeing(self, account_id: UUID) -> bool:
+        """Whether to read before a transaction is likely to spare messages (`db.moves.move_alone`).
+
+        It is where a connection that reads shows the account already. One that has shown another is told so
+        by a message of its own, and no more is won than that costs.
+        """
+        return account_id == self._last_account_id
 
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -155,6 +164,7 @@ class Database:
             async with begun_on_sqlite(self._writer) as pooled:
                 yield (tx := Transaction(pooled, account_id))
         else:
+            self._last_account_id = account_id
             async with begun(self._writer, account_id) as pooled:
                 yield (tx := Transaction(pooled, account_id))
         if tx.events:

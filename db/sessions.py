@@ -6,9 +6,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, func, insert, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    Update,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
-from db.at_once import Lock
+from db.at_once import Hold, Lock
 from db.children import pages_of
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from db.models import handoffs, session_branches, session_messages, sessions
@@ -101,6 +112,21 @@ async def hold(tx: Transaction, session_id: UUID) -> None:
 async def hold_of_handoff(tx: Transaction, handoff_id: UUID) -> None:
     """Hold the session of a handoff like `hold`."""
     await tx.lock(_HOLD_OF_HANDOFF, handoff_id)
+
+
+def holding_of_handoff(handoff_id: UUID) -> Hold:
+    """Return what `hold_of_handoff` does, for a move that is all of its transaction."""
+    return Hold(_HOLD_OF_HANDOFF, handoff_id)
+
+
+def holding_unchanged(session_id: UUID, version: str) -> Hold:
+    """Return what `hold` does, if the session and its branches are still of a version; else it holds none."""
+    return Hold(_HOLD_UNCHANGED, session_id, version)
+
+
+def ask_version(session_id: UUID) -> Ask[str]:
+    """Ask for the version of a session: another after each change of it or its branches. PostgreSQL's."""
+    return Ask(_VERSION, lambda version: version, {"session_id": session_id})
 
 
 def ask(session_id: UUID) -> Ask[SessionRow]:
@@ -207,8 +233,11 @@ async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any
     return row
 
 
-async def change_branch(tx: Transaction, branch_id: UUID, values: dict[str, Any]) -> None:
-    """Set columns of a branch that exists."""
+async def change_branch(
+    tx: Transaction, session: SessionRow, branch_id: UUID, values: dict[str, Any]
+) -> None:
+    """Set columns of a branch of a session whose lock the caller holds. It makes another version of that."""
+    await change(tx, session.id, {"branch_count": session.branch_count})
     await tx.execute(
         update(session_branches)
         .where(tx.own(session_branches), session_branches.c.id == branch_id)
@@ -280,4 +309,13 @@ _HOLD_OF_HANDOFF = Lock(
     "hold_session_of_handoff",
     "SELECT FROM sessions WHERE account_id = $1 AND id = "
     "(SELECT session_id FROM handoffs WHERE account_id = $1 AND id = $2) FOR UPDATE",
+)
+_HOLD_UNCHANGED = Lock(
+    "hold_unchanged_session",
+    "SELECT FROM sessions WHERE account_id = $1 AND id = $2 AND xmin::text = $3 FOR UPDATE",
+    has_version=True,
+)
+#: The transaction that wrote the row as it is (PostgreSQL manual, 5.5).
+_VERSION = select(literal_column("sessions.xmin::text", Text()).label("version")).where(
+    own(sessions), sessions.c.id == value("session_id", sessions.c.id)
 )

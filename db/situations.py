@@ -27,12 +27,20 @@ class Situation:
     known: KeyRow | None  #: what the user made with the idempotency key, however long ago
     responders: list[UserRow]  #: none are read where nobody is to be told
     online: set[UUID]  #: whose dashboards show an escalation of the session
+    version: str | None  #: of the session; None on SQLite, where there is none, and where it is held
 
 
 async def read(
-    tx: Transaction, session_id: UUID, user_id: UUID, key: str | None, *, is_told: bool, now: datetime
+    tx: Transaction,
+    session_id: UUID,
+    user_id: UUID,
+    key: str | None,
+    *,
+    is_told: bool,
+    is_held: bool = True,
+    now: datetime,
 ) -> Situation:
-    """Read the situation of a session whose lock the caller holds."""
+    """Read the situation of a session whose lock the caller holds; else with the version that it has now."""
     asks: list[Ask[Any]] = [
         sessions.ask(session_id),
         handoffs.ask_unfinished(session_id),
@@ -47,7 +55,11 @@ async def read(
         ]
     if key is not None:
         asks += [idempotency.ask(user_id, key)]
+    has_version = tx.is_postgresql and not is_held
+    if has_version:
+        asks += [sessions.ask_version(session_id)]
     found = await fetch_together(tx, *asks)
+    version = found.pop() if has_version else []
     session, unfinished, branches, policy = found[:4]
     automatic, responders, online = found[4:7] if is_told else ([], [], [])
     known = [] if key is None else found[-1]
@@ -60,4 +72,5 @@ async def read(
         known=next(iter(known), None),
         responders=responders,
         online=set(online),
+        version=next(iter(version), None),
     )

@@ -5,10 +5,11 @@ that all writers share, so that none waits for another in a circle. Nobody is to
 and events that a transaction leaves behind are sent after its commit, by others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from db import (
@@ -34,12 +35,12 @@ from db.errors import Taken, unique
 from db.events import News, append_about, append_news
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
-from db.moves import MovedRows, move
+from db.moves import move, move_alone
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.situations import Situation
 from db.users import UserRow
-from notify import policy, rounds
+from notify import rounds
 from notify.policy import Reach
 from resolvers import new_handoffs
 from resolvers.errors import (
@@ -53,7 +54,7 @@ from resolvers.errors import (
     SessionResolved,
 )
 from resolvers.inputs import MAX_REASON, clean_optional_text
-from resolvers.new_handoffs import STATUS_WHILE_OPEN, NewHandoff
+from resolvers.new_handoffs import STATUS_WHILE_OPEN, NewHandoff, Planned
 from resolvers.permissions import require_responder
 
 
@@ -74,6 +75,16 @@ class Claimed:
     session: SessionRow | None = None  #: as the claim left it; None where it was claimed before
 
 
+async def foresee(tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime) -> Situation:
+    """Read what decides what `create` makes, before its transaction.
+
+    Raises:
+        Forbidden, BadInput: as `create`.
+    """
+    require_responder(viewer)
+    return await _look_around(tx, viewer, new_handoffs.clean(new), is_held=False, now=now)
+
+
 async def create(
     tx: Transaction,
     viewer: UserRow,
@@ -82,6 +93,7 @@ async def create(
     now: datetime,
     grace: timedelta,
     assessment_wait: timedelta | None = None,
+    foreseen: Situation | None = None,
 ) -> Created:
     """Park or escalate a session.
 
@@ -95,6 +107,9 @@ async def create(
        event comes last.
     4. Nobody to be told? That is an event of its own.
 
+    With what was `foreseen`, in a transaction that does nothing else, PostgreSQL is told of steps 1 and 3 in
+    one message if there is nothing else to do. Where the session has changed since, that does nothing.
+
     Raises:
         Forbidden: the viewer only reads.
         SessionNotFound, SessionResolved, SessionAlreadyHandedOff: the session may not be handed off.
@@ -102,10 +117,15 @@ async def create(
     """
     require_responder(viewer)
     new = new_handoffs.clean(new)
+    plan = partial(new_handoffs.plan, viewer, new, now=now, grace=grace, assessment_wait=assessment_wait)
+    news = new_handoffs.news(viewer, new, now=now)
+    if foreseen is not None:
+        made = await _create_alone(tx, foreseen, plan, news)
+        if made is not None:
+            return made
+
     await sessions.hold(tx, new.session_id)
-    is_told = new.intent == HandoffIntent.ESCALATE
-    key = new.idempotency_key
-    found = await situations.read(tx, new.session_id, viewer.id, key, is_told=is_told, now=now)
+    found = await _look_around(tx, viewer, new, is_held=True, now=now)
     before = await _made_before(tx, viewer, new, found.known, now=now)
     if before is not None:
         return before
@@ -113,27 +133,35 @@ async def create(
 
     if claimed_before is not None:
         await _close(tx, claimed_before, now=now)
-    told = policy.recipients(found.responders, except_id=viewer.id)
-    handoff = new_handoffs.row(viewer, found, session, new, told, now=now)
-    planned = policy.plan(told, found.online, DeliveryKind.ESCALATION, now=now, grace=grace)
-    steps = new_handoffs.steps(viewer, new, found, session, assessment_wait, now=now)
-    news = None if claimed_before is not None else new_handoffs.news(viewer, new, now=now)
+    planned = plan(found, session)
     with _refusing_used_key():
         moved = await move(
-            tx,
-            handoffs.adding(handoff),
-            new_handoffs.session_step(new, session, handoff),
-            deliveries.adding(handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now),
-            *steps,
-            news=news,
+            tx, planned.first, planned.session, *planned.then, news=None if claimed_before else news
         )
     if claimed_before is not None:
         summary = "closed it: the session was handed off again"
         await append_about(tx, EventKind.HANDOFF_CLOSED, claimed_before, viewer.id, summary, at=now)
-        await append_news(tx, new_handoffs.news(viewer, new, now=now), handoff)
-    if all(delivery.skipped for delivery in planned):
-        await rounds.tell_if_unreached(tx, handoff, now=now)
-    return Created(handoff, _reach(handoff), None if moved is None else moved.session)
+        await append_news(tx, news, planned.handoff)
+    if not planned.is_hopeful:
+        await rounds.tell_if_unreached(tx, planned.handoff, now=now)
+    return Created(planned.handoff, _reach(planned.handoff), None if moved is None else moved.session)
+
+
+async def _create_alone(
+    tx: Transaction, found: Situation, plan: Callable[[Situation, SessionRow], Planned], news: News
+) -> Created | None:
+    """Make a handoff where that is all there is to do, and the session is as it was; else do nothing."""
+    is_simple = found.unfinished is None and found.known is None
+    session = found.session if is_simple else None
+    if session is None or session.status == SessionStatus.RESOLVED or found.version is None:
+        return None
+    planned = plan(found, session)
+    if not planned.is_hopeful:
+        return None
+    with _refusing_used_key():
+        held = sessions.holding_unchanged(session.id, found.version)
+        moved = await move_alone(tx, held, planned.first, planned.session, *planned.then, news=news)
+    return None if moved is None else Created(planned.handoff, _reach(planned.handoff), moved.session)
 
 
 async def claim(
@@ -156,29 +184,22 @@ async def claim(
         HandoffNotOpen: it is closed.
     """
     require_responder(viewer)
-    await sessions.hold_of_handoff(tx, handoff_id)
-    moved = await _take(tx, viewer, handoff_id, now=now, is_all=is_all)
-    if moved is None:
-        lost = await _explain_lost_claim(tx, viewer, handoff_id)
-        if lost is not None:
-            return Claimed(lost)
-        moved = await _take(tx, viewer, handoff_id, now=now)  # it came back before it was looked at, and held
-        assert moved is not None  # noqa: S101 (it is held, and open)
-    return Claimed(moved.handoff, moved.session)
-
-
-async def _take(
-    tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datetime, is_all: bool = False
-) -> MovedRows | None:
-    return await move(
-        tx,
+    changes = (
         handoffs.claiming(handoff_id, viewer.id, at=now),
         sessions.taking_over(),
         delivery_steps.skipping(SkipReason.CLAIMED),
         delivery_steps.telling_escalator(at=now),
-        news=News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it"),
-        is_all=is_all,
     )
+    news = News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it")
+    moved = None
+    if is_all:
+        moved = await move_alone(tx, sessions.holding_of_handoff(handoff_id), *changes, news=news)
+    if moved is None:
+        await sessions.hold_of_handoff(tx, handoff_id)
+        moved = await move(tx, *changes, news=news)
+    if moved is None:
+        return Claimed(await _explain_lost_claim(tx, viewer, handoff_id))
+    return Claimed(moved.handoff, moved.session)
 
 
 async def release(
@@ -270,6 +291,15 @@ async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, 
         await append_about(tx, EventKind.HANDOFF_CLOSED, handoff, viewer.id, summary, at=now)
 
 
+async def _look_around(
+    tx: Transaction, viewer: UserRow, new: NewHandoff, *, is_held: bool, now: datetime
+) -> Situation:
+    is_told, key = new.intent == HandoffIntent.ESCALATE, new.idempotency_key
+    return await situations.read(
+        tx, new.session_id, viewer.id, key, is_told=is_told, is_held=is_held, now=now
+    )
+
+
 async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
     await handoffs.close(tx, handoff.id, at=now)
     await deliveries.skip_unsent(tx, handoff.id, SkipReason.CLOSED)
@@ -320,13 +350,10 @@ def _refusing_used_key() -> Iterator[None]:
         ) from None
 
 
-async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow | None:
-    """Return the handoff that is the viewer's already; None where it is open again."""
+async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:
     handoff = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
     if handoff is None:
         raise HandoffNotFound
-    if handoff.state == HandoffState.OPEN:
-        return None
     if handoff.state == HandoffState.CLOSED or handoff.claimed_by_id is None or handoff.claimed_at is None:
         raise HandoffNotOpen(handoff.state)
     if handoff.claimed_by_id != viewer.id:

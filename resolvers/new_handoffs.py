@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import assessments, handoffs, idempotency, psa_notes, sessions
-from db.enums import EventKind, HandoffIntent, HandoffPriority, HandoffState, SessionStatus
+from db import assessments, deliveries, handoffs, idempotency, psa_notes, sessions
+from db.enums import DeliveryKind, EventKind, HandoffIntent, HandoffPriority, HandoffState, SessionStatus
 from db.events import News
 from db.handoffs import HandoffRow
 from db.session import new_id
 from db.sessions import SessionRow
 from db.situations import Situation
-from db.steps import Step
+from db.steps import Move, Rows, Step
 from db.users import UserRow
 from notify import policy
 from resolvers import snapshots
@@ -60,7 +60,59 @@ def clean(new: NewHandoff) -> NewHandoff:
     )
 
 
-def row(
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A handoff that is to be made."""
+
+    handoff: HandoffRow
+    first: Move  #: this and the next two: as `db.moves.move` takes them
+    session: Step
+    then: list[Step | Rows]
+    is_hopeful: bool  #: whether there is nobody to be told of it, or somebody who may be
+
+
+def plan(
+    viewer: UserRow,
+    new: NewHandoff,
+    found: Situation,
+    session: SessionRow,
+    *,
+    now: datetime,
+    grace: timedelta,
+    assessment_wait: timedelta | None,
+) -> Planned:
+    """Return what is to be made of a session that is free to be handed off."""
+    told = policy.recipients(found.responders, except_id=viewer.id)
+    handoff = _row(viewer, found, session, new, told, now=now)
+    planned = policy.plan(told, found.online, DeliveryKind.ESCALATION, now=now, grace=grace)
+    told_step = deliveries.adding(handoff.id, DeliveryKind.ESCALATION, handoff.round, planned, at=now)
+    return Planned(
+        handoff=handoff,
+        first=handoffs.adding(handoff),
+        session=_session_step(new, session, handoff),
+        then=[told_step, *_steps(viewer, new, found, session, assessment_wait, now=now)],
+        is_hopeful=new.intent == HandoffIntent.PARK or not all(delivery.skipped for delivery in planned),
+    )
+
+
+def news(viewer: UserRow, new: NewHandoff, *, now: datetime) -> News:
+    """Return the event about it."""
+    return News(
+        kind=EventKind.HANDOFF_CREATED,
+        at=now,
+        actor_id=viewer.id,
+        summary="parked the session" if new.intent == HandoffIntent.PARK else "escalated the session",
+        except_id=viewer.id,
+    )
+
+
+def fingerprint(new: NewHandoff) -> str:
+    """Return a digest of the whole input, equal for equal inputs."""
+    whole = json.dumps(asdict(new), default=str, sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _row(
     viewer: UserRow,
     found: Situation,
     session: SessionRow,
@@ -101,13 +153,13 @@ def row(
     )
 
 
-def session_step(new: NewHandoff, session: SessionRow, handoff: HandoffRow) -> Step:
+def _session_step(new: NewHandoff, session: SessionRow, handoff: HandoffRow) -> Step:
     """Return what a new handoff changes in its session."""
     package = snapshots.escalation_package(handoff.snapshot, new.intent, new.notes, handoff.id)
     return sessions.handing_off(STATUS_WHILE_OPEN[new.intent], session.handoff_count + 1, package)
 
 
-def steps(
+def _steps(
     viewer: UserRow,
     new: NewHandoff,
     found: Situation,
@@ -126,20 +178,3 @@ def steps(
         yield psa_notes.adding(found.automatic_psa_id, session.psa_ticket_id, at=now, due_at=assessed_by)
     if new.idempotency_key is not None:
         yield idempotency.remembering(viewer.id, new.idempotency_key, fingerprint(new), at=now)
-
-
-def news(viewer: UserRow, new: NewHandoff, *, now: datetime) -> News:
-    """Return the event about it."""
-    return News(
-        kind=EventKind.HANDOFF_CREATED,
-        at=now,
-        actor_id=viewer.id,
-        summary="parked the session" if new.intent == HandoffIntent.PARK else "escalated the session",
-        except_id=viewer.id,
-    )
-
-
-def fingerprint(new: NewHandoff) -> str:
-    """Return a digest of the whole input, equal for equal inputs."""
-    whole = json.dumps(asdict(new), default=str, sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()

@@ -179,7 +179,7 @@ async def update_branch(
     values = _clean_branch_changes(changes)
     if not values:
         return session
-    await sessions.change_branch(tx, branch_id, values)
+    await sessions.change_branch(tx, session, branch_id, values)
     what = f"updated the branch “{values.get('label', branch.label)}”"
     await _tell(tx, viewer, session, EventKind.BRANCH_UPDATED, what, now=now)
     return session

@@ -1,8 +1,10 @@
-"""A claim that is all of its transaction is one message to PostgreSQL, and guarantees what three do."""
+"""Handing off and claiming are one message to PostgreSQL where they are all of their transaction."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,12 +12,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from db import events, sessions
+from db import assessments, deliveries, events, sessions
 from db import handoffs as stored
-from db.enums import HandoffState
+from db.enums import HandoffIntent, HandoffState
+from db.pages import Page
 from db.session import Database
+from db.situations import Situation
 from resolvers import handoffs
-from resolvers.errors import HandoffAlreadyClaimed, HandoffNotFound
+from resolvers import sessions as working
+from resolvers.errors import BadInput, HandoffAlreadyClaimed, HandoffNotFound, SessionAlreadyHandedOff
+from resolvers.handoffs import Created
+from resolvers.new_handoffs import NewHandoff
+from resolvers.sessions import NewBranch
+from schema.context import utc_now
 from tests.cast import Cast
 from tests.escalating import claim, escalate
 from tests.holding import until_waiting
@@ -102,7 +111,7 @@ async def test_one_that_is_refused_by_the_database_changes_nothing_and_leaves_a_
     assert await state_of(cast, handoff_id) == HandoffState.CLAIMED
 
 
-async def test_a_handoff_that_comes_back_before_the_claim_is_explained_is_claimed(cast: Cast) -> None:
+async def test_a_claim_that_finds_it_claimed_and_released_meanwhile_takes_it(cast: Cast) -> None:
     handoff_id = await escalate(cast)
 
     async with cast.database.transaction(cast.account_id) as tx:
@@ -117,6 +126,115 @@ async def test_a_handoff_that_comes_back_before_the_claim_is_explained_is_claime
     assert (await claiming).handoff.claimed_by_id == cast.olivia.id
     with pytest.raises(HandoffAlreadyClaimed):
         await claim(cast, handoff_id, is_all=True)
+
+
+@pytest.mark.parametrize("intent", list(HandoffIntent))
+async def test_a_handoff_that_was_foreseen_is_the_one_that_is_made_step_by_step(
+    cast: Cast, intent: HandoffIntent
+) -> None:
+    foreseen = await foresee(cast, intent)
+
+    at_once = await create(cast, foreseen)
+    in_steps = await create(cast, replace(await foresee(cast, intent), situation=None))
+
+    assert at_once.reach == in_steps.reach
+    assert await story_of(cast, at_once) == await story_of(cast, in_steps)
+
+
+@pytest.mark.parametrize("summary", ["Printer on fire", None])
+async def test_what_has_changed_since_it_was_foreseen_is_in_the_snapshot(
+    cast: Cast, summary: str | None
+) -> None:
+    foreseen = await foresee(cast, has_branch=True)
+    session_id = foreseen.new.session_id
+    async with cast.database.transaction(cast.account_id) as tx:
+        if summary is None:
+            (branch,) = (await sessions.branches_of(tx, [session_id]))[session_id]
+            await working.update_branch(tx, cast.alice, branch.id, {"label": "The fuse"}, now=utc_now())
+        else:
+            await working.update(tx, cast.alice, session_id, {"problem_summary": summary}, now=utc_now())
+
+    snapshot = (await create(cast, foreseen)).handoff.snapshot
+
+    assert snapshot["problem_summary"] == (summary or "The VPN drops")
+    assert [each["label"] for each in snapshot["branch_map"]] == [
+        "The fuse" if summary is None else "Firmware"
+    ]
+
+
+async def test_of_twenty_who_foresaw_the_same_one_hands_it_off(cast: Cast) -> None:
+    foreseen = await foresee(cast)
+
+    ends = await asyncio.gather(*(create(cast, foreseen) for _ in range(20)), return_exceptions=True)
+
+    assert Counter(type(end) for end in ends) == {Created: 1, SessionAlreadyHandedOff: 19}
+
+
+async def test_a_key_that_was_used_since_it_was_foreseen_answers_the_first_or_refuses(cast: Cast) -> None:
+    foreseen, other = await foresee(cast, key="once"), await foresee(cast, key="once")
+
+    first, again = await create(cast, foreseen), await create(cast, foreseen)
+    with pytest.raises(BadInput, match="idempotencyKey is being used with another input"):
+        await create(cast, other)
+
+    assert again.handoff == first.handoff
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What Alice asks for, and what was read before."""
+
+    new: NewHandoff
+    situation: Situation | None
+
+
+async def foresee(
+    cast: Cast,
+    intent: HandoffIntent = HandoffIntent.ESCALATE,
+    *,
+    key: str | None = None,
+    has_branch: bool = False,
+) -> Foreseen:
+    """Start a session, and read what decides what a handoff of it is."""
+    session = await cast.start_session("The VPN drops")
+    if has_branch:
+        async with cast.database.transaction(cast.account_id) as tx:
+            await working.add_branch(tx, cast.alice, session.id, NewBranch(label="Firmware"), now=utc_now())
+    new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
+    async with cast.database.reading(cast.account_id) as tx:
+        return Foreseen(new, await handoffs.foresee(tx, cast.alice, new, now=utc_now()))
+
+
+async def create(cast: Cast, foreseen: Foreseen) -> Created:
+    async with cast.database.transaction(cast.account_id) as tx:
+        return await handoffs.create(
+            tx,
+            cast.alice,
+            foreseen.new,
+            now=utc_now(),
+            grace=timedelta(0),
+            assessment_wait=timedelta(seconds=8),
+            foreseen=foreseen.situation,
+        )
+
+
+async def story_of(cast: Cast, made: Created) -> list[object]:
+    """Return all that was stored of a handoff, but ids and instants."""
+    handoff = made.handoff
+    async with cast.database.reading(cast.account_id) as tx:
+        assert (await stored.by_ids(tx, [handoff.id]))[handoff.id] == handoff
+        session = (await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id]
+        told = (await deliveries.of_handoffs(tx, [handoff.id], Page(first=100)))[handoff.id]
+        happened = (await events.of_handoffs(tx, [handoff.id]))[handoff.id]
+        assessed = (await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id)
+    assert made.session == session
+    return [
+        (handoff.snapshot, handoff.intent, handoff.state, handoff.notes, handoff.reach_check_at is None),
+        (session.status, session.handoff_count, session.escalated_to_id),
+        sorted((row.recipient_id, row.channel, row.kind, row.status, row.round) for row in told),
+        [(event.kind, event.actor_id, event.summary, event.intent, event.except_id) for event in happened],
+        assessed and assessed.status,
+    ]
 
 
 async def state_of(cast: Cast, handoff_id: UUID) -> HandoffState:

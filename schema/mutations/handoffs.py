@@ -50,16 +50,26 @@ class HandoffMutations:
     ) -> CreateHandoffResult:
         """Hand a session off."""
         context = info.context
-        viewer = await context.viewer()
+        database, viewer, new, now = (
+            context.services.database,
+            await context.viewer(),
+            input.new(),
+            context.now,
+        )
         try:
+            foreseen = None
+            if database.is_worth_foreseeing(viewer.account_id):
+                async with database.reading(viewer.account_id) as tx:
+                    foreseen = await handoffs.foresee(tx, viewer, new, now=now)
             async with transaction(info) as tx:
                 made = await handoffs.create(
                     tx,
                     viewer,
-                    input.new(),
-                    now=context.now,
+                    new,
+                    now=now,
                     grace=context.services.push_grace,
                     assessment_wait=context.services.assessment_wait,
+                    foreseen=foreseen,
                 )
         except Refusal as refusal:
             return create_problem(refusal)
