@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 
-from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
+from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
 from db.models import deliveries, handoffs
 from db.session import Transaction
 
@@ -22,7 +22,7 @@ class Audit:
     escalations: int
     settled: int  #: every delivery has reached an end
     overdue: int  #: a delivery should have been made and was not
-    unreached: int  #: no delivery has arrived or may still arrive, and nobody has it
+    unreached: int  #: open, and no delivery has arrived or may still arrive
     median_lag_seconds: float | None  #: from due to sent, over all mails sent; None without any
     p99_lag_seconds: float | None
 
@@ -71,20 +71,24 @@ def _of_each(made: ColumnElement[bool], now: datetime) -> Select[tuple[object, .
     return (
         select(
             handoffs.c.id,
-            handoffs.c.claimed_by_id,
+            handoffs.c.state,
             func.count(case((is_open, 1))).label("open"),
             func.count(case((is_overdue, 1))).label("overdue"),
             func.count(case((has_arrived, 1))).label("told"),
         )
         .select_from(handoffs.outerjoin(deliveries, tells))
         .where(made)
-        .group_by(handoffs.c.id, handoffs.c.claimed_by_id)
+        .group_by(handoffs.c.id, handoffs.c.state)
     )
 
 
 def _reached_nobody(of_each: Subquery) -> ColumnElement[bool]:
-    """Return the condition that neither a delivery nor a claim shows that somebody knows."""
-    return and_(of_each.c.open == 0, of_each.c.told == 0, of_each.c.claimed_by_id.is_(None))
+    """Return the condition that an escalation waits for somebody, and nobody knows.
+
+    One that is not open waits no more: somebody claimed it, or its session was resolved.
+    """
+    is_waiting = of_each.c.state == HandoffState.OPEN
+    return and_(is_waiting, of_each.c.open == 0, of_each.c.told == 0)
 
 
 async def _lags(tx: Transaction, made: ColumnElement[bool]) -> list[float]:

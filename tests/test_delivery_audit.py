@@ -156,6 +156,31 @@ async def test_what_was_claimed_and_came_back_is_unreached_if_the_new_round_arri
     assert (found["settled"], found["unreached"]) == (1, 1)
 
 
+async def test_what_was_resolved_before_anything_was_sent_is_not_unreached(api: Api) -> None:
+    cast = api.cast
+    session = await cast.start_session()
+    await api.escalate(cast.alice, session.id)
+    (await api.change(cast.alice, "resolveSession", sessionId=str(session.id))).only()
+
+    assert await audit(api) == NOTHING | {"escalations": 1, "settled": 1}
+
+
+async def test_what_reached_nobody_is_unreached_until_its_session_is_resolved(
+    api: Api, smtp: SmtpServer
+) -> None:
+    cast = api.cast
+    for user in (cast.bob, cast.olivia, cast.adam):
+        smtp.refuse(user.email, 550, "no such user")
+    session = await cast.start_session()
+    await api.escalate(cast.alice, session.id)
+    await make_outbox(cast.database, smtp).send_batch()
+    assert (await audit(api))["unreached"] == 1
+
+    (await api.change(cast.alice, "resolveSession", sessionId=str(session.id))).only()
+
+    assert (await audit(api))["unreached"] == 0
+
+
 @pytest.mark.parametrize("name", ["bob", "vera"])
 async def test_only_admins_may_audit(api: Api, name: str) -> None:
     answer = await ask(api, getattr(api.cast, name), utc_now())
@@ -207,7 +232,10 @@ async def shuffle(api: Api, choose: random.Random, now: datetime) -> None:
                     "state": HandoffState.CLAIMED,
                     "claimed_by_id": api.cast.bob.id,
                     "claimed_at": now,
+                    "closed_at": None,
                 }
+            elif choose.random() < 0.3:
+                changed |= {"state": HandoffState.CLOSED, "closed_at": now}
             await tx.execute(update(handoffs).where(handoffs.c.id == id_).values(changed))
         for (id_,) in (await tx.connection.execute(select(deliveries.c.id))).all():
             changed = some_delivery(choose, now)
@@ -251,7 +279,7 @@ def count_by_hand(rows: Rows, since: datetime, now: datetime) -> dict[str, Any]:
         counted["escalations"] += 1
         counted["settled"] += not waits
         counted["overdue"] += any(now - due_at > timedelta(minutes=1) for due_at in waits)
-        counted["unreached"] += not waits and not told and handoff.claimed_by_id is None
+        counted["unreached"] += not waits and not told and handoff.state == HandoffState.OPEN
         lags += [max((row.sent_at - due_at).total_seconds(), 0) for row, due_at in of_it if row.sent_at]
     counted["medianLagSeconds"] = nearest_rank(lags, Fraction(1, 2))
     counted["p99LagSeconds"] = nearest_rank(lags, Fraction(99, 100))

@@ -76,7 +76,7 @@ class DeliveryAudit:
     settled: int = strawberry.field(description="Of how many every delivery has reached an end.")
     overdue: int = strawberry.field(description="Of how many a delivery is more than a minute late.")
     unreached: int = strawberry.field(
-        description="Of how many no delivery arrived, nor still may, and nobody has claimed them."
+        description="How many are open, and nobody was told of them or still may be: call somebody."
     )
     median_lag_seconds: float | None = strawberry.field(
         description="Median time from when a delivery was due until it was sent; null if none was."
