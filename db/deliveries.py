@@ -5,7 +5,7 @@
     PSA_NOTE  as EMAIL, but never skipped: a ticket is told whatever became of the handoff (`db/psa_notes.py`)
     PUSH    PENDING --mark_sent--> SENT --confirm--> DELIVERED (see `db/pushes.py`)
             PENDING, SENT --fail_pushes--> FAILED, --skip_unsent--> SKIPPED
-            none --confirm--> DELIVERED, where that spares a mail
+            none --confirm--> DELIVERED, where a mail tells the same and is not SENT
 
 Each transition is one function with its allowed source states.
 """

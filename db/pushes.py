@@ -1,16 +1,31 @@
 """Pushes in the ledger: what was written to a socket of its recipient, and whether they have it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, case, exists, func, literal, or_, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Update,
+    Uuid,
+    and_,
+    case,
+    column,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+    values,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db import deliveries as ledger
 from db.deliveries import has_id
-from db.enums import ASKING_KINDS, Channel, DeliveryKind, DeliveryStatus, SkipReason
+from db.enums import ASKING_KINDS, Channel, DeliveryStatus, SkipReason
 from db.models import deliveries
 from db.session import Transaction, columns_of, new_id
 from db.types import UtcDateTime
@@ -48,34 +63,19 @@ async def mark_sent(tx: Transaction, pushes: Sequence[Push], *, at: datetime) ->
 async def confirm(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> None:
     """Record that recipients have their pushes: the PUSH is DELIVERED, a mail that asks the same is SKIPPED.
 
-    A mail that is SENDING is left to its worker. A push that was given up stays so, unless its receipt came
-    in time to spare the mail. Whoever was offline when the round began, and has seen later what they had
-    missed, has no PUSH: it is stored where it spares a mail. The caller has locked the pushes.
+    A mail that is SENDING is left to its worker, who does not try it again. A push that was given up stays
+    so, unless its receipt came in time to spare the mail. Whoever was offline when the round began, and has
+    seen later what they had missed, has no PUSH: it is stored unless their mail is SENT, so that the ledger
+    tells that they know. The caller has locked the pushes.
     """
     if not pushes:
         return
-    spared = await _spare_mails(tx, pushes)
+    await _spare_mails(tx, pushes)
     delivered = await _deliver(tx, pushes, at=at)
-    await _add_delivered(tx, [mail for mail in spared if mail.push not in delivered], at=at)
+    await _add_delivered(tx, [push for push in pushes if push not in delivered], at=at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spared:
-    """A mail that is not needed."""
-
-    handoff_id: UUID
-    recipient_id: UUID
-    round: int
-    kind: DeliveryKind
-    first_due_at: datetime
-
-    @property
-    def push(self) -> Push:
-        """What spared it."""
-        return Push(self.handoff_id, self.recipient_id, self.round)
-
-
-async def _spare_mails(tx: Transaction, pushes: Sequence[Push]) -> list[_Spared]:
+async def _spare_mails(tx: Transaction, pushes: Sequence[Push]) -> None:
     statement = (
         update(deliveries)
         .where(*_of_pushes(tx, pushes, Channel.EMAIL), deliveries.c.kind.in_(ASKING_KINDS))
@@ -86,9 +86,8 @@ async def _spare_mails(tx: Transaction, pushes: Sequence[Push]) -> list[_Spared]
             lease_until=None,
             leased_by=None,
         )
-        .returning(*columns_of(_Spared, deliveries))
     )
-    return await tx.fetch_all(statement, _Spared)
+    await tx.execute(statement)
 
 
 async def _deliver(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> set[Push]:
@@ -109,25 +108,45 @@ async def _deliver(tx: Transaction, pushes: Sequence[Push], *, at: datetime) -> 
     return set(await tx.fetch_all(statement, Push))
 
 
-async def _add_delivered(tx: Transaction, spared: Sequence[_Spared], *, at: datetime) -> None:
-    """Store the pushes that spared these mails, due when those were; one that was turned off stays so.
+async def _add_delivered(tx: Transaction, missed: Sequence[Push], *, at: datetime) -> None:
+    """Store as delivered what the ledger has a mail of and no push; one that was turned off stays so.
 
-    Nobody else stores them meanwhile: a mail is spared once.
+    A mail that was SENT tells by itself that its recipient was told, and who acknowledges what they read in
+    it had no push. What spared its mail was due when that was; the rest was not due before its recipient came.
     """
-    if not spared:
+    if not missed:
         return
-    insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
-    same = {
-        "account_id": tx.account_id,
-        "channel": Channel.PUSH,
-        "status": DeliveryStatus.DELIVERED,
-        "attempts": 1,
-        "created_at": at,
-        "sent_at": at,
-        "delivered_at": at,
+    asked = values(
+        column("id", Uuid), *(column(field.name, deliveries.c[field.name].type) for field in fields(Push))
+    )
+    given = asked.data([(new_id(), *astuple(push)) for push in missed]).cte("given")
+    mail = deliveries.alias("mail")
+    now, is_spared = literal(at, UtcDateTime), mail.c.reason == SkipReason.PUSH_DELIVERED
+    due_at = case((is_spared, mail.c.first_due_at), else_=now)
+    row = {
+        "account_id": mail.c.account_id,
+        "id": given.c.id,
+        "handoff_id": mail.c.handoff_id,
+        "recipient_id": mail.c.recipient_id,
+        "round": mail.c.round,
+        "kind": mail.c.kind,
+        "channel": literal(Channel.PUSH, deliveries.c.channel.type),
+        "status": literal(DeliveryStatus.DELIVERED, deliveries.c.status.type),
+        "attempts": literal(1),
+        "first_due_at": due_at,
+        "due_at": due_at,
+        "created_at": now,
+        "sent_at": now,
+        "delivered_at": now,
     }
-    rows = [same | asdict(mail) | {"id": new_id(), "due_at": mail.first_due_at} for mail in spared]
-    await tx.execute(insert_new(deliveries).on_conflict_do_nothing(), rows)
+    mails = (
+        select(*row.values())
+        .join_from(given, mail, and_(*(given.c[field.name] == mail.c[field.name] for field in fields(Push))))
+        .where(tx.own(mail), mail.c.channel == Channel.EMAIL, mail.c.kind.in_(ASKING_KINDS))
+        .where(mail.c.status != DeliveryStatus.SENT)
+    )
+    insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
+    await tx.execute(insert_new(deliveries).from_select(list(row), mails).on_conflict_do_nothing())
 
 
 def _has_spared_mail() -> ColumnElement[bool]:

@@ -144,11 +144,12 @@ class Escalation:
         self.skip_unsent(SkipReason.CLOSED)
 
     def confirm(self, recipient: UUID, round_: int) -> None:
-        """Take a receipt of what a round tells somebody; where it spares a mail there is a push."""
+        """Take a receipt of what a round tells somebody; beside a mail that was not sent there is a push."""
         for mail in [told for told in self.told if (told.recipient, told.round) == (recipient, round_)]:
-            if mail.is_mail and mail.kind in ASKING_KINDS and mail.status == DeliveryStatus.PENDING:
-                mail.end(DeliveryStatus.SKIPPED, SkipReason.PUSH_DELIVERED)
-                if not self._pushes(recipient, round_):
+            if mail.is_mail and mail.kind in ASKING_KINDS:
+                if mail.status == DeliveryStatus.PENDING:
+                    mail.end(DeliveryStatus.SKIPPED, SkipReason.PUSH_DELIVERED)
+                if mail.status != DeliveryStatus.SENT and not self._pushes(recipient, round_):
                     push = Told(recipient, Channel.PUSH, mail.kind, round_, mail.due_at, mail.created_at)
                     self.told.append(push)
         for push in self._pushes(recipient, round_):

@@ -15,8 +15,8 @@ from db.users import UserRow
 from schema.context import utc_now
 from tests.client import Api
 from tests.live import Live
-from tests.mailing import make_outbox, open_dashboard, remind, set_policy, set_preferences
-from tests.servers.smtp import SmtpServer
+from tests.mailing import make_due, make_outbox, open_dashboard, remind, set_policy, set_preferences
+from tests.servers.smtp import SmtpServer, Trouble
 from tests.sockets import ESCALATIONS, eventually
 
 TOLD = """query ($id: ID!) { handoff(id: $id) {
@@ -122,13 +122,81 @@ async def test_a_push_that_was_turned_off_stays_turned_off(api: Api) -> None:
     assert {shown(row) for row in rows} == {SPARED, ("PUSH", "SKIPPED", "OPTED_OUT")}
 
 
-async def test_a_receipt_that_spares_no_mail_adds_no_push(api: Api, smtp: SmtpServer) -> None:
+async def test_who_has_turned_mails_off_and_sees_what_they_missed_was_told(live: Live) -> None:
+    cast = live.cast
+    for user in (cast.bob, cast.olivia, cast.adam):
+        await set_preferences(live, user, muteEmail=True)
+    cursor, before = await live.cursor(), utc_now()
+    handoff_id = await live.escalate_new()
+    assert await unreached(live, before) == 1
+    async with live.dashboard(cast.bob) as socket:
+        pushed = await socket.subscribe(ESCALATIONS, after=cursor)
+        assert (await pushed.next_event())["handoff"]["id"] == handoff_id
+
+        await eventually(lambda: has_push(live, cast.bob, handoff_id))
+
+    mail, push = await rows_of(live, cast.bob, handoff_id)
+    assert [shown(row) for row in (mail, push)] == [("EMAIL", "SKIPPED", "OPTED_OUT"), DELIVERED]
+    assert push.first_due_at == push.due_at == push.sent_at == push.delivered_at
+    assert (await live.ask(cast.bob, TOLD, id=handoff_id)).only()["myNotice"]["told"]
+    assert await unreached(live, before) == 0
+
+
+async def test_a_receipt_while_the_mail_is_handed_in_ends_its_tries(api: Api, smtp: SmtpServer) -> None:
+    cast = api.cast
+    smtp.misbehave(Trouble.HANG_AT_DATA)
+    handoff_id = await escalate(api)
+    outbox = make_outbox(cast.database, smtp, mailers=3)
+    sending = asyncio.create_task(outbox.send_batch())
+    await smtp.trouble_met(3)
+
+    await confirm(api, [Push(UUID(handoff_id), cast.bob.id, 0)])
+    smtp.stop()
+    await sending
+    smtp.behave()
+    smtp.start()
+    await make_due(cast.database, cast.account_id)
+    await outbox.send_batch()
+
+    mail, push = await rows_of(api, cast.bob, handoff_id)
+    assert [shown(row) for row in (mail, push)] == [SPARED, DELIVERED]
+    assert mail.attempts == 1
+
+
+async def test_a_push_that_is_seen_where_the_mail_was_refused_is_in_the_ledger(
+    api: Api, smtp: SmtpServer
+) -> None:
+    cast = api.cast
+    smtp.refuse(cast.bob.email, 550, "no such user")
+    handoff_id = await escalate(api)
+    await make_outbox(cast.database, smtp).send_batch()
+
+    await confirm(api, [Push(UUID(handoff_id), cast.bob.id, 0)])
+
+    mail, push = await rows_of(api, cast.bob, handoff_id)
+    assert [shown(row) for row in (mail, push)] == [("EMAIL", "FAILED", None), DELIVERED]
+    # It was late for nobody: it was due when Bob came.
+    assert push.first_due_at == push.sent_at
+
+
+async def test_a_receipt_after_the_mail_was_sent_adds_no_push(api: Api, smtp: SmtpServer) -> None:
     cast = api.cast
     handoff_id = await escalate(api)
     await make_outbox(cast.database, smtp).send_batch()
     before = await cast.all_rows()
 
-    await confirm(api, [Push(UUID(handoff_id), user.id, 0) for user in (cast.bob, cast.alice, cast.vera)])
+    await confirm(api, [Push(UUID(handoff_id), cast.bob.id, 0)])
+
+    assert await cast.all_rows() == before
+
+
+async def test_a_receipt_of_what_somebody_was_not_to_be_told_adds_no_push(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await escalate(api)
+    before = await cast.all_rows()
+
+    await confirm(api, [Push(UUID(handoff_id), user.id, 0) for user in (cast.alice, cast.vera)])
+    await confirm(api, [Push(UUID(handoff_id), cast.bob.id, 1)])
 
     assert await cast.all_rows() == before
 
@@ -143,6 +211,17 @@ async def confirm(api: Api, missed: list[Push]) -> None:
     async with api.cast.database.transaction(api.cast.account_id) as tx:
         await pushes.lock(tx, missed)
         await pushes.confirm(tx, missed, at=utc_now())
+
+
+async def has_push(api: Api, user: UserRow, handoff_id: str) -> bool:
+    """Tell whether a push to a person is in the ledger."""
+    return any(row.channel == Channel.PUSH for row in await rows_of(api, user, handoff_id))
+
+
+async def unreached(api: Api, since: datetime) -> int:
+    """Return how many escalations since then are open, and nobody knows of them."""
+    audit = "query ($since: DateTime!) { deliveryAudit(since: $since) { unreached } }"
+    return int((await api.ask(api.cast.adam, audit, since=since.isoformat())).only()["unreached"])
 
 
 async def is_told(api: Api, user: UserRow, handoff_id: str) -> bool:
