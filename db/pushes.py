@@ -112,7 +112,7 @@ async def _add_delivered(tx: Transaction, missed: Sequence[Push], *, at: datetim
     """Store as delivered what the ledger has a mail of and no push; one that was turned off stays so.
 
     A mail that was SENT tells by itself that its recipient was told, and who acknowledges what they read in
-    it had no push. What spared its mail was due when that was; the rest was not due before its recipient came.
+    it had no push. What spared its mail was due when that was; the rest was due when its recipient came.
     """
     if not missed:
         return

@@ -7,8 +7,9 @@ Until it is recorded the mail may go; a mail too many is better than one too few
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from db import pushes
@@ -18,6 +19,7 @@ from db.session import Database
 log = logging.getLogger(__name__)
 
 _TRIES = 5
+_BATCH = 1_000  # a statement names each with up to 4 values; PostgreSQL takes 32,767
 
 
 class Receipts:
@@ -63,10 +65,11 @@ class Receipts:
             self._arrived.clear()
             waiting, self._waiting = self._waiting, defaultdict(dict)
             for account_id, noted in waiting.items():
-                await self._record(account_id, noted)
+                for batch in _batches(noted.items()):
+                    await self._record(account_id, batch)
 
     async def _record(self, account_id: UUID, noted: dict[Push, bool]) -> None:
-        """Write one account's batch. After a few failures it is dropped: the mails go, which is safe."""
+        """Write a batch of one account. After a few failures it is dropped: the mails go, which is safe."""
         for attempt in range(_TRIES):
             try:
                 async with self._database.transaction(account_id) as tx:
@@ -80,3 +83,10 @@ class Receipts:
                 await asyncio.sleep(0.1 * 2**attempt)
             else:
                 return
+
+
+def _batches(noted: Iterable[tuple[Push, bool]]) -> Iterator[dict[Push, bool]]:
+    """Return what was noted in parts that one statement can name."""
+    rest = iter(noted)
+    while batch := dict(islice(rest, _BATCH)):
+        yield batch

@@ -372,6 +372,24 @@ async def test_what_arrives_together_is_recorded_in_one_transaction(
             assert await told(live, handoff_id, user) == CONFIRMED
 
 
+async def test_more_receipts_at_once_than_a_statement_takes_values_are_recorded(
+    live: Live, counted: CountedDatabase
+) -> None:
+    cast = live.cast
+    await open_dashboard(cast.database, cast.bob)
+    handoff_id = UUID(await live.escalate_new())
+    receipts = Receipts(counted, utc_now)
+
+    for _ in range(11_000):  # three values each, and PostgreSQL takes 32,767
+        receipts.confirmed(cast.account_id, Push(uuid4(), cast.bob.id, 0))
+    receipts.confirmed(cast.account_id, Push(handoff_id, cast.bob.id, 0))
+    await receipts.start()
+    await receipts.stop()
+
+    assert await told(live, str(handoff_id), cast.bob) == CONFIRMED
+    assert counted.count == 12
+
+
 async def test_what_arrives_while_others_are_recorded_is_not_lost_when_the_node_stops(
     live: Live, counted: CountedDatabase
 ) -> None:
