@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, literal, select, update
 
 from db.enums import PsaProvider, PsaStatus
 from db.errors import unique
@@ -14,6 +14,7 @@ from db.models import deliveries, psa_connections, sessions
 from db.pages import Page, SortKey
 from db.prepared import Ask, own, value
 from db.session import Transaction, columns_of
+from db.types import UtcDateTime
 
 _NEWEST = SortKey((psa_connections.c.created_at, psa_connections.c.id), descending=True)
 
@@ -34,6 +35,15 @@ class PsaConnectionRow:
     paused: bool  #: nothing is sent; what is to be sent waits
     automatic: bool  #: each escalation gets a note
     created_at: datetime
+    passed_at: datetime | None = None  #: of the first test or note that succeeded; None: no note is sent
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticConnection:
+    """Where each escalation gets a note."""
+
+    id: UUID
+    has_passed: bool  #: a test, once
 
 
 async def add(tx: Transaction, row: PsaConnectionRow, credentials: str) -> None:
@@ -55,9 +65,13 @@ async def by_ids(tx: Transaction, connection_ids: Sequence[UUID]) -> dict[UUID, 
     return {row.id: row for row in rows}
 
 
-def ask_automatic(session_id: UUID) -> Ask[UUID]:
+def ask_automatic(session_id: UUID) -> Ask[AutomaticConnection]:
     """Ask for the connection that a session's ticket is in, if each escalation gets a note there."""
-    return Ask(_AUTOMATIC, lambda connection_id: connection_id, {"session_id": session_id})
+    return Ask(
+        _AUTOMATIC,
+        lambda id_, passed_at: AutomaticConnection(id_, passed_at is not None),
+        {"session_id": session_id},
+    )
 
 
 async def lock(tx: Transaction, connection_id: UUID) -> PsaConnectionRow | None:
@@ -105,6 +119,8 @@ async def record(
     """Record what came of a test or a note; None where the connection is gone."""
     status = PsaStatus.WORKING if error is None else PsaStatus.FAILING
     values = {"status": status, "last_error": error, "checked_at": at} | more
+    if error is None:
+        values["passed_at"] = func.coalesce(psa_connections.c.passed_at, literal(at, UtcDateTime))
     return await change(tx, connection_id, values)
 
 
@@ -128,7 +144,7 @@ def _select(tx: Transaction) -> Select[tuple[object, ...]]:
 
 
 _AUTOMATIC = (
-    select(psa_connections.c.id)
+    select(psa_connections.c.id, psa_connections.c.passed_at)
     .join(sessions, psa_connections.c.id == sessions.c.psa_connection_id)
     .where(own(psa_connections), own(sessions), sessions.c.id == value("session_id", sessions.c.id))
     .where(sessions.c.psa_ticket_id.is_not(None), psa_connections.c.automatic)

@@ -34,9 +34,10 @@ class SealedCredentials:
 async def lease_due(
     tx: SystemTransaction, lease: UUID, *, now: datetime, until: datetime, limit: int
 ) -> list[LeasedConnection]:
-    """Lease up to `limit` connections that have a note due and are neither paused nor asked to wait.
+    """Lease up to `limit` connections that have a note due and may be used.
 
-    Rows that another worker is leasing at this moment are passed over. A lease that has ended is taken.
+    They have passed a test, and are neither paused nor asked to wait. Rows that another worker is leasing at
+    this moment are passed over. A lease that has ended is taken.
     """
     connection = psa_connections.c
     has_due = (
@@ -49,7 +50,7 @@ async def lease_due(
     )
     due = (
         select(connection.account_id, connection.id)
-        .where(connection.paused.is_(False), has_due.exists())
+        .where(connection.paused.is_(False), connection.passed_at.is_not(None), has_due.exists())
         .where(or_(connection.lease_until.is_(None), connection.lease_until < now))
         .where(or_(connection.not_before.is_(None), connection.not_before <= now))
         .limit(limit)

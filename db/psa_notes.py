@@ -5,22 +5,27 @@
                                --settle_failed--> FAILED --ask_again--> PENDING
 
 The settling is that of mails (`db/outbox.py`). A note may be begun by the one worker that has leased its
-connection (`db/psa_leases.py`).
+connection (`db/psa_leases.py`). Until the connection has passed a test, its notes wait, and `error` says so.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Insert, and_, insert, or_, select, update
+from sqlalchemy import Insert, and_, case, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from db import deliveries as ledger
 from db.deliveries import DeliveryRow
 from db.enums import Channel, DeliveryKind, DeliveryStatus
 from db.models import deliveries, delivery_attempts, handoffs, psa_connections
 from db.prepared import ACCOUNT, value
 from db.session import Transaction, columns_of, new_id
 from db.steps import Moved, Step, inserting
+from db.types import UtcDateTime
+
+#: Why a note waits that nobody has tried.
+UNTESTED = "The PSA connection has passed no test yet. The note goes as soon as testPsaConnection succeeds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,12 @@ async def add_once(
     ticket_id: str,
     *,
     at: datetime,
-    due_at: datetime | None = None,
+    waits_for: str | None,
 ) -> bool:
-    """Store the note of a handoff unless it has one; return whether it had none. Due at once by default."""
+    """Store the note of a handoff, due at once, unless it has one; return whether it had none.
+
+    `waits_for` says what it waits for, None where for nothing.
+    """
     insert_new = postgresql.insert if tx.is_postgresql else sqlite.insert
     statement = insert_new(deliveries).values(
         account_id=tx.account_id,
@@ -57,15 +65,18 @@ async def add_once(
         round=0,
         status=DeliveryStatus.PENDING,
         created_at=at,
-        first_due_at=due_at or at,
-        due_at=due_at or at,
+        first_due_at=at,
+        due_at=at,
+        error=waits_for,
         psa_connection_id=connection_id,
         psa_ticket_id=ticket_id,
     )
     return await tx.execute(statement.on_conflict_do_nothing()) == 1
 
 
-def adding(connection_id: UUID, ticket_id: str, *, at: datetime, due_at: datetime) -> Step:
+def adding(
+    connection_id: UUID, ticket_id: str, *, at: datetime, due_at: datetime, waits_for: str | None
+) -> Step:
     """Store the note of a new handoff."""
     values = {
         "note_id": new_id(),
@@ -76,6 +87,7 @@ def adding(connection_id: UUID, ticket_id: str, *, at: datetime, due_at: datetim
         "note_ticket_id": ticket_id,
         "note_due_at": due_at,
         "note_at": at,
+        "note_waits_for": waits_for,
     }
     return Step(_add, values)
 
@@ -88,18 +100,43 @@ async def of_handoff(tx: Transaction, handoff_id: UUID) -> DeliveryRow | None:
 
 
 async def ask_again(
-    tx: Transaction, delivery_id: UUID, connection_id: UUID, ticket_id: str, *, at: datetime
+    tx: Transaction,
+    delivery_id: UUID,
+    connection_id: UUID,
+    ticket_id: str,
+    *,
+    at: datetime,
+    waits_for: str | None,
 ) -> bool:
-    """Let a note that failed be tried again, in the session's present ticket; False where it had not."""
+    """Let a note that failed be tried again, in the session's present ticket; False where it had not.
+
+    Its last fault stays to be read, unless it `waits_for` something.
+    """
     failed = and_(deliveries.c.id == delivery_id, deliveries.c.status == DeliveryStatus.FAILED)
-    values = {
+    values: dict[str, object] = {
         "status": DeliveryStatus.PENDING,
         "first_due_at": at,
         "due_at": at,
         "psa_connection_id": connection_id,
         "psa_ticket_id": ticket_id,
     }
+    if waits_for is not None:
+        values["error"] = waits_for
     return await tx.execute(update(deliveries).where(tx.own(deliveries), failed).values(values)) == 1
+
+
+async def end_wait_for_test(tx: Transaction, connection_id: UUID, *, at: datetime) -> None:
+    """Let the notes go that waited until their connection passed a test, as if asked for now."""
+    waits = and_(
+        deliveries.c.psa_connection_id == connection_id,
+        deliveries.c.status == DeliveryStatus.PENDING,
+        deliveries.c.error == UNTESTED,
+    )
+    now = literal(at, UtcDateTime)
+    later = case((deliveries.c.due_at > now, deliveries.c.due_at), else_=now)
+    await ledger.lock(tx, waits)
+    values = {"error": None, "first_due_at": later, "due_at": later}
+    await tx.execute(update(deliveries).where(tx.own(deliveries), waits).values(values))
 
 
 async def next_due(tx: Transaction, connection_id: UUID, *, now: datetime) -> UUID | None:
@@ -165,6 +202,7 @@ def _add(moved: Moved) -> Insert:
             "created_at": value("note_at", columns.created_at),
             "first_due_at": due_at,
             "due_at": due_at,
+            "error": value("note_waits_for", columns.error),
             "psa_connection_id": value("note_connection_id", columns.psa_connection_id),
             "psa_ticket_id": value("note_ticket_id", columns.psa_ticket_id),
         },

@@ -10,6 +10,7 @@ from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
 from db.policies import AccountPolicy
 from db.prepared import Ask, fetch_together
+from db.psa_connections import AutomaticConnection
 from db.session import Transaction
 from db.sessions import BranchRow, SessionRow
 from db.users import UserRow
@@ -23,7 +24,7 @@ class Situation:
     unfinished: HandoffRow | None  #: its open or claimed handoff
     branches: list[BranchRow]
     policy: AccountPolicy
-    automatic_psa_id: UUID | None  #: the connection in which each escalation gets a note
+    automatic_psa: AutomaticConnection | None  #: where each escalation gets a note
     known: KeyRow | None  #: what the user made with the idempotency key, however long ago
     responders: list[UserRow]  #: none are read where nobody is to be told
     online: set[UUID]  #: whose dashboards show an escalation of the session
@@ -68,7 +69,7 @@ async def read(
         unfinished=next(iter(unfinished), None),
         branches=branches,
         policy=next(iter(policy), AccountPolicy()),
-        automatic_psa_id=next(iter(automatic), None),
+        automatic_psa=next(iter(automatic), None),
         known=next(iter(known), None),
         responders=responders,
         online=set(online),

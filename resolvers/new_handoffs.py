@@ -174,7 +174,8 @@ def _steps(
         yield assessments.requesting(
             at=now, mails_wait_until=assessed_by, deadline_at=now + _ASSESSMENT_DEADLINE
         )
-    if found.automatic_psa_id is not None and session.psa_ticket_id is not None:
-        yield psa_notes.adding(found.automatic_psa_id, session.psa_ticket_id, at=now, due_at=assessed_by)
+    if (psa := found.automatic_psa) is not None and session.psa_ticket_id is not None:
+        waits_for = None if psa.has_passed else psa_notes.UNTESTED
+        yield psa_notes.adding(psa.id, session.psa_ticket_id, at=now, due_at=assessed_by, waits_for=waits_for)
     if new.idempotency_key is not None:
         yield idempotency.remembering(viewer.id, new.idempotency_key, fingerprint(new), at=now)

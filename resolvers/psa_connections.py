@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import events, psa_connections
+from db import events, psa_connections, psa_notes
 from db.enums import EventKind, PsaProvider, PsaStatus
 from db.errors import Taken
 from db.events import Event
@@ -63,7 +63,7 @@ class Checked:
 async def create(
     tx: Transaction, gateway: Gateway | None, viewer: UserRow, new: NewConnection, *, now: datetime
 ) -> PsaConnectionRow:
-    """Store a connection. It is tried when somebody tests it, or at its first note.
+    """Store a connection. It is tried when somebody tests it; no note goes before that has succeeded.
 
     Raises:
         Forbidden: the viewer is no owner or admin.
@@ -193,6 +193,8 @@ async def check(
     async with database.transaction(viewer.account_id) as tx:
         error = None if works else message
         recorded = await psa_connections.record(tx, connection_id, error=error, at=now)
+        if works:
+            await psa_notes.end_wait_for_test(tx, connection_id, at=now)
     return Checked(recorded or connection, works, message)
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from db import handoffs, sessions
+from db import handoffs, psa_connections, sessions
 from db import psa_notes as stored
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryStatus, EventKind
@@ -19,7 +19,7 @@ async def push(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datet
     """Let the handoff's note be put into the session's ticket, and return its delivery.
 
     Asked for again, it is the same delivery; one that failed is tried again, in the ticket that the session
-    has now.
+    has now. Over a connection that has passed no test it waits, and says so.
 
     Raises:
         Forbidden: the viewer only reads.
@@ -34,10 +34,12 @@ async def push(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now: datet
     if note is not None and note.status != DeliveryStatus.FAILED:
         return note
     connection_id, ticket_id = _ticket_of(session)
+    connection = (await psa_connections.by_ids(tx, [connection_id]))[connection_id]
+    waits_for = stored.UNTESTED if connection.passed_at is None else None
     if note is None:
-        await stored.add_once(tx, handoff_id, connection_id, ticket_id, at=now)
+        await stored.add_once(tx, handoff_id, connection_id, ticket_id, at=now, waits_for=waits_for)
     else:
-        await stored.ask_again(tx, note.id, connection_id, ticket_id, at=now)
+        await stored.ask_again(tx, note.id, connection_id, ticket_id, at=now, waits_for=waits_for)
     handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
     summary = f"asked for a note in ticket {ticket_id}"
     note = await stored.of_handoff(tx, handoff_id)

@@ -25,6 +25,8 @@ from tests.psa import (
     CONNECTION,
     CREATE,
     PSAS,
+    ROTATE,
+    TEST,
     Desk,
     connected,
     credentials_of,
@@ -37,16 +39,6 @@ from tests.terminal import Terminal
 LIST = f"""
 query ($first: Int! = 20, $after: String) {{ psaConnections(first: $first, after: $after) {{
   totalCount pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {CONNECTION} }} }}
-}} }}
-"""
-TEST = f"""
-mutation ($id: ID!) {{ testPsaConnection(input: {{ connectionId: $id }}) {{
-  works message psaConnection {{ {CONNECTION} }}
-}} }}
-"""
-ROTATE = f"""
-mutation ($input: RotatePsaCredentialsInput!) {{ rotatePsaCredentials(input: $input) {{
-  psaConnection {{ {CONNECTION} }}
 }} }}
 """
 DELETE = "mutation ($id: ID!) { deletePsaConnection(input: { connectionId: $id }) { deletedId } }"

@@ -34,6 +34,7 @@ psa_connections = Table(
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("automatic", Boolean, nullable=False, server_default=false()),  # a note for each escalation
     Column("created_at", UtcDateTime, nullable=False),
+    Column("passed_at", UtcDateTime),  # of the first test or note that succeeded; NULL: no note is sent
     Column("not_before", UtcDateTime),  # the PSA asked to be left alone until then
     Column("lease_until", UtcDateTime),  # one worker at a time talks to a PSA
     Column("leased_by", Uuid),

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 
 from notify.psa.addresses import clean_base_url
-from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
+from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, TicketRefused, unconfirmed
 from notify.psa.http import Web, origin_of
 from notify.psa.moving import MovingPsa
-from notify.psa.port import Access, ticket_number
+from notify.psa.port import Access, of_ticket, ticket_number
 
 #: Labels that are taken where the admin chose none.
 INTERNAL_LABELS = ("Internal Only", "Internal Users Only", "Internal Users", "Internal")
@@ -76,7 +76,7 @@ class Autotask(MovingPsa):
         number = ticket_number(ticket)
         publish, note_type = await self._picks()
         document = {"title": _TITLE, "description": text, "noteType": note_type[0], "publish": publish[0]}
-        made = await self._write(f"/Tickets/{number}/Notes", document)
+        made = await of_ticket(self._write(f"/Tickets/{number}/Notes", document))
         answer = made.json()
         note_id = answer.get("itemId") if isinstance(answer, dict) else None
         if not isinstance(note_id, int):
@@ -126,7 +126,7 @@ class Autotask(MovingPsa):
             if not following:
                 return
             answer = await self._web.read(await self._within_zone(str(following)), self._headers)
-        raise PsaRefused("The ticket has more notes than can be looked through.")
+        raise TicketRefused("The ticket has more notes than can be looked through.")
 
     async def _within_zone(self, url: str) -> str:
         """Refuse a next page that lies elsewhere: the credentials go with the request."""

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
+from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, TicketRefused, unconfirmed
 from notify.psa.http import Web
 from notify.psa.moving import MovingPsa
-from notify.psa.port import Access, ticket_number
+from notify.psa.port import Access, of_ticket, ticket_number
 
 _ACCEPT = "application/vnd.connectwise.com+json; version=2022.1"
 _CODEBASE = re.compile(r"[A-Za-z0-9_.-]+/?")
@@ -60,7 +60,7 @@ class ConnectWise(MovingPsa):
         """Create the note with every flag said: a flag that is left out has a default of its own."""
         number = ticket_number(ticket)
         document = {"text": text, **_INTERNAL, "processNotifications": False}
-        made = await self._write(f"/service/tickets/{number}/notes", document)
+        made = await of_ticket(self._write(f"/service/tickets/{number}/notes", document))
         note = made.json()
         if not isinstance(note, dict):
             raise made.nonsense()
@@ -89,7 +89,7 @@ class ConnectWise(MovingPsa):
                 if fault.code not in (404, 405) or page > 1:
                     raise
                 path = f"/service/tickets/{ticket}/allNotes"  # where some versions have them
-                answer = await self._read(path, pageSize=_PAGE, page=page)
+                answer = await of_ticket(self._read(path, pageSize=_PAGE, page=page))
             notes = answer.json()
             if not isinstance(notes, list):
                 raise answer.nonsense()
@@ -97,7 +97,7 @@ class ConnectWise(MovingPsa):
                 yield note if isinstance(note, dict) else {}
             if len(notes) < _PAGE:
                 return
-        raise PsaRefused("The ticket has more notes than can be looked through.")
+        raise TicketRefused("The ticket has more notes than can be looked through.")
 
     async def _find_api(self) -> str:
         """Ask for the path, which changes with each version of the server: the old one answers 404 then."""

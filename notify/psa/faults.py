@@ -4,6 +4,7 @@ PsaFault
 +-- PsaUnavailable    try again later; nothing was changed
 |   +-- PsaAmbiguous  it may have been carried out: look for the note before another try
 +-- PsaRefused        never again as it is: somebody has to change a setting, a right or the ticket
+    +-- TicketRefused of this ticket alone: the connection is none the worse
     +-- NoteVisible   the note is in the ticket, and not known to be hidden from the customer
 """
 
@@ -47,6 +48,10 @@ class PsaAmbiguous(PsaUnavailable):
 
 class PsaRefused(PsaFault):
     """Refused for good."""
+
+
+class TicketRefused(PsaRefused):
+    """There is no such ticket, or no note can be put into it."""
 
 
 class NoteVisible(PsaRefused):

@@ -8,9 +8,9 @@ must carry the name that the admin gave.
 from html import escape
 from typing import Any
 
-from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, unconfirmed
+from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, TicketRefused, unconfirmed
 from notify.psa.http import Answer, Web
-from notify.psa.port import Access, ticket_number
+from notify.psa.port import Access, of_ticket, ticket_number
 
 #: The private note that HaloPSA comes with; a tenant may have removed or renamed it.
 OUTCOME_ID = "7"
@@ -42,7 +42,7 @@ class HaloPsa:
             "includehtmlnote": "true",
             "count": _MOST_ACTIONS,
         }
-        answer = await self._read("/api/actions", ticket_id=number, **wanted)
+        answer = await of_ticket(self._read("/api/actions", ticket_id=number, **wanted))
         document = answer.json()
         actions = document.get("actions") if isinstance(document, dict) else None
         if not isinstance(document, dict) or not isinstance(actions, list):
@@ -52,7 +52,7 @@ class HaloPsa:
                 return await self._confirmed(number, action)
         total = document.get("record_count", len(actions))
         if not isinstance(total, int) or total > len(actions):
-            raise PsaRefused("The ticket has more actions than HaloPSA shows at once.")
+            raise TicketRefused("The ticket has more actions than HaloPSA shows at once.")
         return None
 
     async def add_note(self, ticket: str, text: str) -> str:
@@ -66,7 +66,7 @@ class HaloPsa:
             "sendemail": False,
             "note_html": escape(text).replace("\n", "<br>"),
         }
-        made = await self._write("/api/actions", [action])
+        made = await of_ticket(self._write("/api/actions", [action]))
         found = made.json()
         first = found[0] if isinstance(found, list) and found else found
         if not isinstance(first, dict) or not isinstance(first.get("id"), int):

@@ -1,6 +1,6 @@
 """Puts the notes that are due into their tickets, each once, and records what came of each.
 
-1. Lease the connections that have notes due: one worker at a time talks to a PSA.
+1. Lease the connections that have notes due and have passed a test: one worker at a time talks to a PSA.
 2. For each note of a connection, one after the other: mark it SENDING.
 3. If it was tried before, whatever became of that, look for its marker in the ticket. Only a note that is
    surely not there is sent. No transaction is open meanwhile.
@@ -25,7 +25,7 @@ from db.psa_connections import PsaConnectionRow
 from db.psa_leases import LeasedConnection
 from db.psa_notes import NoteRow
 from db.session import Database, Transaction, new_id
-from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, PsaUnavailable
+from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, PsaUnavailable, TicketRefused
 from notify.psa.gateway import Gateway
 from notify.psa.note_text import marker_of, read_facts, write_note
 from notify.psa.port import Connector
@@ -215,7 +215,8 @@ class NoteOutbox:
             more["not_before"] = min(due_at, now + _CONNECTION_WAITS)
         if isinstance(fault, NoteVisible):
             more["paused"] = True  # no other note may become visible before somebody has looked
-        await psa_connections.record(tx, connection.id, error=fault.text, at=now, **more)
+        if not isinstance(fault, TicketRefused):
+            await psa_connections.record(tx, connection.id, error=fault.text, at=now, **more)
         attempt = _attempt(note, now, accepted=False, code=fault.code, text=fault.text)
         if due_at is None:
             await outbox.settle_failed(tx, note.id, lease, attempt)

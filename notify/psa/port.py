@@ -1,11 +1,14 @@
 """What a ticketing system is to the rest of the service: three methods."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from notify.psa.faults import PsaRefused
+from notify.psa.faults import PsaRefused, TicketRefused
+
+A = TypeVar("A")
+_NOT_FOUND = 404
 
 
 class Connector(Protocol):
@@ -52,10 +55,24 @@ def ticket_number(ticket: str) -> int:
     """Return a ticket's id as the number that all three systems take.
 
     Raises:
-        PsaRefused: it is no number.
+        TicketRefused: it is no number.
     """
     if not (ticket.isascii() and ticket.isdigit() and len(ticket) <= 18):
-        raise PsaRefused(
+        raise TicketRefused(
             "The ticket's id is no number. Give the id of the ticket, not the number that customers see."
         )
     return int(ticket)
+
+
+async def of_ticket(request: Awaitable[A]) -> A:
+    """Make a request whose address, or document, names a ticket: that nothing is found there is its fault.
+
+    Raises:
+        TicketRefused: there is no such ticket.
+    """
+    try:
+        return await request
+    except PsaRefused as fault:
+        if fault.code != _NOT_FOUND:
+            raise
+        raise TicketRefused(fault.text, code=fault.code) from None

@@ -37,8 +37,9 @@ class PsaMutations:
     @strawberry.mutation(
         description=(
             "Put a note about a handoff into its session's ticket: an internal one, which the customer never "
-            "sees. A worker does it; `delivery` tells how it goes. Repeated, it answers the same delivery, "
-            "and one that failed is tried again."
+            "sees. A worker does it; `delivery` tells how it goes. Over a connection that has passed no test "
+            "it waits, and `error` says so. Repeated, it answers the same delivery, and one that failed is "
+            "tried again."
         ),
         extensions=responders(),
     )
@@ -57,7 +58,9 @@ class PsaMutations:
         return PushHandoffToPsaSuccess(delivery=Delivery.from_row(note))
 
     @strawberry.mutation(
-        description="Connect a PSA. Test it next: nothing is sent before. For owners and admins.",
+        description=(
+            "Connect a PSA. Test it next: no note goes before a test has succeeded. For owners and admins."
+        ),
         extensions=admins(),
     )
     async def create_psa_connection(
@@ -73,7 +76,10 @@ class PsaMutations:
         return PsaConnectionPayload.from_row(row)
 
     @strawberry.mutation(
-        description=f"Try a connection now: its credentials, and that notes can be internal. {_FOR_ADMINS}",
+        description=(
+            "Try a connection now: its credentials, and that notes can be internal. Notes that wait for the "
+            f"first success go then. {_FOR_ADMINS}"
+        ),
         extensions=admins(),
     )
     async def test_psa_connection(self, info: Info, input: _One) -> TestPsaConnectionPayload:  # noqa: A002
