@@ -51,7 +51,7 @@ async def create_as_admin(
     Raises:
         Forbidden: the viewer is no owner or admin, or an admin who would make an owner's key.
         NotFound: the account has no such user.
-        BadInput: the name cannot be used, or the user cannot sign in.
+        BadInput: as for `create`.
     """
     require_admin(viewer)
     user = viewer if user_id is None else (await users.by_ids(tx, [user_id])).get(user_id)
@@ -68,11 +68,15 @@ async def create(
     """Make a key for a user of the account. No role is asked: the command line has none.
 
     Raises:
-        BadInput: the name cannot be used, or the user cannot sign in.
+        BadInput: the name cannot be used, the user cannot sign in, or is a viewer and the scope INGEST.
     """
     name = clean_text("name", name, MAX_LABEL)
     if not user.may_sign_in:
         raise BadInput(f"{user.name} is deactivated and cannot sign in.")
+    if scope == ApiKeyScope.INGEST and not user.is_responder:
+        raise BadInput(
+            f"{user.name} is a viewer, and viewers feed no sessions in. Make it a key of scope FULL."
+        )
     secret = credentials.new_secret()
     hashed = credentials.hash_secret(secret)
     key = await api_keys.add(tx, user_id=user.id, name=name, scope=scope, secret_hash=hashed, at=now)

@@ -80,6 +80,19 @@ def require_full(caller: Caller) -> None:
         raise Forbidden("This API key may only feed sessions in (scope INGEST). Use one with scope FULL.")
 
 
+def require_full_to_read(caller: Caller) -> None:
+    """Refuse an API key that may only feed sessions in to read what others did with them, and addresses.
+
+    Raises:
+        Forbidden: the caller has such a key.
+    """
+    if caller.is_ingest_only:
+        raise Forbidden(
+            "This API key may only feed sessions in (scope INGEST): it reads neither handoffs nor addresses "
+            "of people. Use one with scope FULL."
+        )
+
+
 def _allowed(user: UserRow | None) -> UserRow:
     if user is None or not user.may_sign_in:
         raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")

@@ -3,14 +3,18 @@
 from typing import Any
 
 import strawberry
+from graphql import FieldNode, GraphQLResolveInfo, TypeInfo, TypeInfoVisitor, Visitor, visit
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission, PermissionExtension
 
 from db.users import UserRow
 from resolvers.errors import Forbidden
-from resolvers.identity import require_full
+from resolvers.identity import require_full, require_full_to_read
 from resolvers.permissions import ADMINS_ONLY, is_admin
 from schema.context import Context
+
+#: What an API key of scope INGEST does not read, of which object of what: addresses, and what was handed off.
+BEYOND_INGEST = frozenset({("User", "email"), ("Session", "handoffs"), ("Session", "escalationPackage")})
 
 
 class _Permission(BasePermission):
@@ -24,6 +28,8 @@ class _Permission(BasePermission):
         caller = await _context(info).caller()
         if not self._ingest:
             require_full(caller)
+        elif caller.is_ingest_only and _reads_beyond_ingest(info._raw_info):
+            require_full_to_read(caller)
         return caller.user
 
 
@@ -74,6 +80,32 @@ def responders(*, ingest: bool = False) -> list[FieldExtension]:
 def admins() -> list[FieldExtension]:
     """Return the extensions of a root field that only owners and admins may use."""
     return [PermissionExtension([IsAdmin(ingest=False)], use_directives=False)]
+
+
+class _Beyond(Visitor):
+    """Notices the fields that a key of scope INGEST does not read."""
+
+    def __init__(self, types: TypeInfo) -> None:
+        super().__init__()
+        self._types = types
+        self.is_met = False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        """Look at a field."""
+        parent = self._types.get_parent_type()
+        self.is_met |= parent is not None and (parent.name, node.name.value) in BEYOND_INGEST
+
+
+def _reads_beyond_ingest(info: GraphQLResolveInfo[Any]) -> bool:
+    """Tell whether a document names such a field anywhere, whatever the conditions on it.
+
+    It is asked before anything is done: a mutation that is refused has changed nothing.
+    """
+    types = TypeInfo(info.schema)
+    beyond = _Beyond(types)
+    for node in (info.operation, *info.fragments.values()):
+        visit(node, TypeInfoVisitor(types, beyond))
+    return beyond.is_met
 
 
 def _context(info: strawberry.Info) -> Context:

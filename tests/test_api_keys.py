@@ -5,12 +5,21 @@ from functools import partial
 from typing import Any
 
 import pytest
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    get_named_type,
+)
 from sqlalchemy import select, update
 
 from db.enums import ApiKeyScope, Role
 from db.models import api_keys
 from db.session import new_id
 from resolvers.api_keys import NewApiKey
+from schema.build import build_schema
+from schema.permissions import BEYOND_INGEST
 from server.process import Node
 from tests.cast import Cast
 from tests.client import Answer, Api, make_settings
@@ -26,6 +35,10 @@ mutation ($ownerId: ID) { startSession(input: { problemSummary: "VPN drops", own
 """
 NODE = "query ($id: ID!) { node(id: $id) { id } }"
 INGEST_ONLY = "This API key may only feed sessions in (scope INGEST). Use one with scope FULL."
+BEYOND_INGEST_MESSAGE = (
+    "This API key may only feed sessions in (scope INGEST): it reads neither handoffs nor addresses of "
+    "people. Use one with scope FULL."
+)
 NOT_VALID = "This API key is not valid. Get a new one."
 INGEST_FIELDS = {
     "query": {"me", "session"},
@@ -96,6 +109,87 @@ async def test_an_ingest_key_reads_me_and_sessions_and_feeds_them(api: Api) -> N
     assert me.only() == {"name": "Alice", "role": "ENGINEER"}
     assert [answer.only() for answer in answers] == [{"__typename": "SessionSuccess"}] * 4
     assert session.only() == {"status": "RESOLVED"}
+
+
+SESSION_WITH = "query ($id: ID!) { session(id: $id) { id %s } }"
+UPDATE_WITH = """
+mutation ($id: ID!) { updateSession(input: { sessionId: $id, stepCount: 9 }) {
+  ... on SessionSuccess { session { id ...more } }
+} }
+fragment more on Session { %s }
+"""
+BEYOND = [
+    "handoffs { totalCount }",
+    "escalationPackage",
+    "owner { email }",
+    "escalatedTo { ... on Node { ... on User { email } } }",
+    "h: handoffs(first: 1) @skip(if: true) { edges { node { deliveries { totalCount } } } }",
+]
+
+
+@pytest.mark.parametrize("selected", BEYOND)
+@pytest.mark.parametrize("document", [SESSION_WITH, UPDATE_WITH], ids=["query", "mutation"])
+async def test_an_ingest_key_reads_neither_handoffs_nor_addresses(
+    api: Api, document: str, selected: str
+) -> None:
+    cast = api.cast
+    key = await cast.make_key(cast.alice, ApiKeyScope.INGEST)
+    session = await cast.start_session(owner=cast.bob)
+    await api.escalate(cast.bob, session.id, notes="Only for colleagues")
+    before = await cast.last_event()
+
+    refused = await api.ask_with(key.token, document % selected, id=str(session.id))
+
+    assert refused.refusal() == ("FORBIDDEN", BEYOND_INGEST_MESSAGE)
+    assert await cast.last_event() == before
+    full = await cast.make_key(cast.alice)
+    assert not (await api.ask_with(full.token, document % selected, id=str(session.id))).errors
+
+
+async def test_an_ingest_key_learns_not_even_its_own_address(api: Api) -> None:
+    key = await api.cast.make_key(api.cast.alice, ApiKeyScope.INGEST)
+
+    assert (await api.ask_with(key.token, "{ me { email } }")).refusal() == (
+        "FORBIDDEN",
+        BEYOND_INGEST_MESSAGE,
+    )
+
+
+def test_nothing_that_an_ingest_key_may_ask_leads_to_a_handoff() -> None:
+    core = build_schema()._schema
+    roots = [(core.query_type, INGEST_FIELDS["query"]), (core.mutation_type, INGEST_FIELDS["mutation"])]
+    reached, waiting = set[str](), list[GraphQLNamedType]()
+    for root, names in roots:
+        assert root is not None
+        waiting += [get_named_type(root.fields[name].type) for name in names]
+    while waiting:
+        kind = waiting.pop()
+        if kind.name in reached:
+            continue
+        reached.add(kind.name)
+        if isinstance(kind, GraphQLUnionType | GraphQLInterfaceType):
+            waiting += core.get_possible_types(kind)
+        if isinstance(kind, GraphQLObjectType):
+            open_ = {name for name in kind.fields if (kind.name, name) not in BEYOND_INGEST}
+            waiting += [get_named_type(kind.fields[name].type) for name in open_]
+
+    assert {"Session", "SessionMessage", "SessionBranch", "User"} <= reached
+    assert reached.isdisjoint({"Handoff", "Delivery", "Assessment", "TimelineEntry", "SessionSnapshot"})
+
+
+async def test_a_viewer_gets_no_ingest_key(api: Api) -> None:
+    cast = api.cast
+    create = """mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { token } }"""
+    wanted = {"userId": str(cast.vera.id), "name": "Wallboard", "scope": "INGEST"}
+
+    refused = await api.ask(cast.adam, create, input=wanted)
+    made = await api.ask(cast.adam, create, input=wanted | {"scope": "FULL"})
+
+    assert refused.refusal() == (
+        "BAD_USER_INPUT",
+        "Vera is a viewer, and viewers feed no sessions in. Make it a key of scope FULL.",
+    )
+    assert made.only()["token"].startswith("hk_")
 
 
 async def test_an_ingest_key_starts_sessions_for_others_where_its_user_may(api: Api) -> None:

@@ -23,7 +23,7 @@ def key() -> None:
     "--scope",
     type=click.Choice([scope.value for scope in ApiKeyScope], case_sensitive=False),
     required=True,
-    help="INGEST feeds sessions in and nothing else; FULL does whatever the user may.",
+    help="INGEST feeds sessions in and reads them, not their handoffs; FULL does whatever the user may.",
 )
 def add_key(email: str, name: str, scope: str) -> None:
     """Make an API key of the user with this address, and print its token, alone on stdout.
