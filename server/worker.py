@@ -1,6 +1,6 @@
-"""The worker: sends what is due, and does what the clock demands. Woken by commits of any node.
+"""The worker: sends what is due, does what the clock demands, forgets what nobody needs any more.
 
-Any number of workers may run. What one of them has begun the others pass over.
+Woken by commits of any node. Any number of workers may run. What one of them has begun the others pass over.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from assist.assessing import Assessing
 from assist.redaction import redact
 from assist.rules import Rules
 from db import system
+from db.leftovers import LEFTOVERS, forget
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _BATCH = 100
+_FORGET_SECONDS = 600.0
+_FORGET_BATCH = 1_000
 #: At the end of a worker. A note that is cut off is looked for before it is tried again.
 _NOTES_MAY_TAKE_SECONDS = 5.0
 
@@ -46,6 +49,7 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
         helpers = [
             asyncio.create_task(_wake(loops, wakeups)),
             asyncio.create_task(_watch_clock(database, settings.grace)),
+            asyncio.create_task(_keep_forgetting(database)),
         ]
         try:
             yield outbox
@@ -119,6 +123,27 @@ async def _watch_clock(database: Database, grace: timedelta) -> None:
         except Exception:
             log.exception("due handoffs not worked off")
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def forget_leftovers(database: Database, *, limit: int = _FORGET_BATCH) -> int:
+    """Forget what nobody needs any more, `limit` rows in a transaction; return how many that were in all."""
+    now, forgotten = utc_now(), 0
+    for leftover in LEFTOVERS:
+        found = limit
+        while found == limit:
+            async with database.system() as tx:
+                found = await forget(tx, leftover, now=now, limit=limit)
+            forgotten += found
+    return forgotten
+
+
+async def _keep_forgetting(database: Database) -> None:
+    while True:
+        try:
+            await forget_leftovers(database)
+        except Exception:
+            log.exception("leftovers not forgotten")
+        await asyncio.sleep(_FORGET_SECONDS)
 
 
 async def _wake(loops: Sequence[Loop], wakeups: Wakeups) -> None:

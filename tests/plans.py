@@ -1,4 +1,4 @@
-"""What PostgreSQL would do to run a statement, or did."""
+"""What a database would do to run a statement, or PostgreSQL did."""
 
 from typing import Any, cast
 
@@ -26,6 +26,11 @@ class Explain(Executable, ClauseElement):
 def _explain(element: Explain, compiler: Any, **options: Any) -> str:  # noqa: ANN401
     given = f"({element.how}) " if element.how else ""
     return f"EXPLAIN {given}{compiler.process(element.statement, **options)}"
+
+
+@compiles(Explain, "sqlite")
+def _explain_on_sqlite(element: Explain, compiler: Any, **options: Any) -> str:  # noqa: ANN401
+    return f"EXPLAIN QUERY PLAN {compiler.process(element.statement, **options)}"
 
 
 class _Explaining:

@@ -65,4 +65,5 @@ briefings = Table(
     Column("generated_by", Text, nullable=False),
     Column("generated_at", UtcDateTime, nullable=False),
     of_account("handoff_id", "handoffs", "fk_briefings_handoff"),
+    Index("ix_briefings_generated_at", "generated_at"),
 )

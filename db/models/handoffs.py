@@ -129,6 +129,7 @@ idempotency_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     of_account("user_id", "users", "fk_idempotency_keys_user"),
     of_account("handoff_id", "handoffs", "fk_idempotency_keys_handoff"),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
 #: Mutations that were refused: who tried what, from where. Not events: nothing happened.

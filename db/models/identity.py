@@ -42,4 +42,5 @@ login_links = Table(
     of_account("user_id", "users", "fk_login_links_user"),
     CheckConstraint("length(secret_hash) = 64", name="secret_is_hashed"),
     Index("ix_login_links_of_user", "account_id", "user_id", "created_at"),
+    Index("ix_login_links_expires_at", "expires_at"),
 )
