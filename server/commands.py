@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -19,7 +19,7 @@ from resolvers import admin
 from resolvers import api_keys as keys
 from resolvers.errors import BadInput, NotFound
 from schema.context import utc_now
-from server import exporting, importing
+from server import auditing, exporting, importing
 from server.auth import Tokens
 from server.importing import Listener, Tally
 from server.output import writing
@@ -204,6 +204,25 @@ async def import_sessions(
         if owner.account_id != account_id:
             raise NotFound(f"No user of {account} has the address {owner.email}.")
         return await importing.import_sessions(database, owner, file, listener, dry_run=dry_run)
+
+
+async def list_refusals(settings: Settings, account: str | None, since: datetime | None) -> None:
+    """Write the refused mutations of the account to standard output; of nobody signed in where there is none.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    async with _database(settings) as database:
+        account_id = None if account is None else await _find_account(database, account)
+        with writing(None, sys.stdout.buffer) as output:
+            await auditing.write_refusals(database, account_id, since, output)
+
+
+async def prune_refusals(settings: Settings, before: datetime) -> str:
+    """Delete the refused mutations before an instant, and say how many."""
+    async with _database(settings) as database:
+        deleted = await auditing.prune_refusals(database, before)
+    return f"Deleted {deleted:,} refusal{'' if deleted == 1 else 's'}."
 
 
 @asynccontextmanager

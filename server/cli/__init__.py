@@ -2,7 +2,7 @@
 
 import click
 
-from server.cli import accounts, api_keys, database, exports, psa, schema, serving, tokens, users
+from server.cli import accounts, api_keys, audit, database, exports, psa, schema, serving, tokens, users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,5 +29,6 @@ for command in (
     exports.export_account,
     exports.import_sessions,
     psa.psa,
+    audit.audit,
 ):
     main.add_command(command)
