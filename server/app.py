@@ -1,16 +1,15 @@
 """The ASGI application: its routes, and the life of the process behind them."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -19,14 +18,13 @@ from schema.build import build_schema
 from server import health
 from server.answers import Answers
 from server.endpoint import EXPLORER, Endpoint
-from server.link_pages import LinkPages
-from server.login_pages import LoginPages
+from server.link_pages import LinkPages, render_page
+from server.login_pages import LoginPages, show_no_login
 from server.metrics import Metrics
 from server.process import Node, make_links
 from server.worker import working
 
 _GRAPHQL = "/graphql"
-_PAGE = Path(__file__).parent / "handoff_page.html"
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "frame-ancestors 'none'",
@@ -78,10 +76,10 @@ def make_app(node: Node) -> Starlette:
     explorer = [Mount("/explorer", StaticFiles(directory=EXPLORER))] if settings.demo else []
     routes = [
         *explorer,
-        Route("/", _to_graphql),
+        Route("/", _to_graphql if settings.demo else _to_login),
         Route(_GRAPHQL, graphql),
         WebSocketRoute(_GRAPHQL, graphql),
-        Route("/handoffs/{handoff_id:uuid}", _handoff_page),
+        Route("/handoffs/{handoff_id:uuid}", _handoff_page(by_mail=node.login_mails is not None)),
         *LinkPages(node.database, make_links(settings)).routes(),
         *_login_routes(node),
         Route("/metrics", Metrics(node).respond),
@@ -101,9 +99,9 @@ def _cross_origin(origins: list[str]) -> list[Middleware]:
 
 
 def _login_routes(node: Node) -> list[Route]:
-    """Return the routes of the login by mail; none where an identity provider signs people in."""
+    """Return the routes of the login by mail; where an identity provider signs people in, a page says so."""
     if node.login_mails is None:
-        return []
+        return [Route("/login", show_no_login, methods=["GET"])]
     valid_for = timedelta(hours=node.settings.login_hours)
     pages = LoginPages(node.database, node.login_mails, node.tokens, node.rate_limits, valid_for=valid_for)
     return pages.routes()
@@ -113,6 +111,15 @@ async def _to_graphql(_: Request) -> Response:
     return RedirectResponse(_GRAPHQL)
 
 
-async def _handoff_page(_: Request) -> Response:
-    """Answer the page that mails link to. It is the same for every id: it asks the API once signed in."""
-    return FileResponse(_PAGE, headers=_PAGE_HEADERS)
+async def _to_login(_: Request) -> Response:
+    return RedirectResponse("/login")
+
+
+def _handoff_page(*, by_mail: bool) -> Callable[[Request], Awaitable[Response]]:
+    """Make the page that mails link to. It is the same for every id: it asks the API once signed in."""
+    page = render_page("handoff_page.html", by_mail=by_mail)
+
+    async def answer(_: Request) -> Response:
+        return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+    return answer

@@ -1,9 +1,12 @@
 """/claim/TOKEN and /quiet/TOKEN: the pages behind the links in mails. GET shows, POST acts."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -16,8 +19,9 @@ from resolvers.errors import Forbidden, Refusal
 from schema.context import utc_now
 from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
 
+_FOLDER = Path(__file__).parent / "pages"
 _PAGES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
+    loader=FileSystemLoader([_FOLDER, _FOLDER.parent]), autoescape=True, undefined=StrictUndefined
 )
 #: A link is a credential: no cache keeps its page, no other site learns its address.
 PAGE_HEADERS = {
@@ -113,7 +117,24 @@ def _with_sorry(respond: Respond) -> Respond:
     return answer
 
 
-def show_page(name: str, *, status_code: int = 200, **values: object) -> Response:
-    """Answer a page of `server/pages`."""
+def show_page(name: str, *, status_code: int = 200, script: str | None = None, **values: object) -> Response:
+    """Answer a page of `server/pages`, with one of its scripts. No other script runs there."""
+    headers = PAGE_HEADERS
+    if script is not None:
+        source = (_FOLDER / script).read_text(encoding="utf-8")
+        values["script"] = Markup(source)  # noqa: S704 (a file of ours)
+        headers = headers | {"Content-Security-Policy": _policy_for(source)}
     html = _PAGES.get_template(f"{name}.html.j2").render(values)
-    return HTMLResponse(html, status_code=status_code, headers=PAGE_HEADERS)
+    return HTMLResponse(html, status_code=status_code, headers=headers)
+
+
+def render_page(file: str, **values: object) -> str:
+    """Return the text of a page that has headers of its own."""
+    return _PAGES.get_template(file).render(values)
+
+
+def _policy_for(script: str) -> str:
+    """Return the policy that lets this script run, and ask this service."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = PAGE_HEADERS["Content-Security-Policy"]
+    return f"{policy}; script-src 'sha256-{digest}'; connect-src 'self'"

@@ -63,9 +63,13 @@ class Links:
         claims = {"sub": str(user_id), "account": str(account_id)}
         return f"{self._base}/quiet/{self._sign(claims, _QUIET, now + _QUIET_FOR)}"
 
-    def login(self, secret: str) -> str:
-        """Return the address under which a person signs in. The secret is kept, hashed, in the database."""
-        return f"{self._base}/login/{secret}"
+    def login(self, secret: str, handoff_id: UUID | None) -> str:
+        """Return the address under which a person signs in, to go on to a handoff if one is given.
+
+        The secret is kept, hashed, in the database.
+        """
+        link = f"{self._base}/login/{secret}"
+        return link if handoff_id is None else f"{link}?handoff={handoff_id}"
 
     def read_claim(self, token: str) -> ClaimLink:
         """Return what a claim link stands for.

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from uuid import UUID
 
 from db import accounts, system
 from db.session import Database
@@ -34,14 +35,14 @@ class LoginMails:
         database: Database,
         *,
         sender: str,
-        link_of: Callable[[str], str],
+        link_of: Callable[[str, UUID | None], str],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._sender = sender
         self._link_of = link_of
         self._now = now
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[str, UUID | None]] = asyncio.Queue(_MOST_WAITING)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, open_mailer: Callable[[], Mailer]) -> None:
@@ -61,10 +62,13 @@ class LoginMails:
         """Wait until every address that was asked for has been seen to."""
         await self._waiting.join()
 
-    def ask(self, email: str) -> None:
-        """Mail a link to this address, if somebody has it who may sign in. Never waits, never fails."""
+    def ask(self, email: str, handoff_id: UUID | None = None) -> None:
+        """Mail a link to this address, if somebody has it who may sign in. Never waits, never fails.
+
+        The link leads on to the handoff, if one is given.
+        """
         try:
-            self._waiting.put_nowait(email)
+            self._waiting.put_nowait((email, handoff_id))
         except asyncio.QueueFull:
             log.warning("too many logins asked for: one was dropped")
 
@@ -83,9 +87,9 @@ class LoginMails:
 
     async def _next(self) -> LoginMail | None:
         """Wait for an address, and make its link; None where nobody is to get one."""
-        email = await self._waiting.get()
+        email, handoff_id = await self._waiting.get()
         try:
-            return await self._write(email)
+            return await self._write(email, handoff_id)
         except Exception:
             log.exception("link to sign in not made")
             return None
@@ -99,7 +103,7 @@ class LoginMails:
             # Not tried again: whoever waits for the mail asks again.
             log.warning("login mail not accepted", extra={"code": fault.code})
 
-    async def _write(self, email: str) -> LoginMail | None:
+    async def _write(self, email: str, handoff_id: UUID | None) -> LoginMail | None:
         """Make a link; None where nobody is to get one."""
         async with self._database.system_reading() as tx:
             user = await system.find_user_by_email(tx, email)
@@ -114,6 +118,6 @@ class LoginMails:
             name=user.name,
             email=user.email,
             account_name=account.name,
-            link=self._link_of(secret),
+            link=self._link_of(secret, handoff_id),
             valid_for=VALID_FOR,
         )

@@ -1,10 +1,12 @@
 """/login: ask for a link by mail. /login/SECRET: the link; GET shows a button, POST exchanges it for a token.
 
-Only where no identity provider is configured. What POST /login answers says nothing about the address.
+Only where no identity provider is configured; elsewhere GET /login says so. What POST /login answers says
+nothing about the address. A link that was asked for on the page of a handoff leads back to it.
 """
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from cross_web import HTTPException
 from starlette.requests import Request
@@ -22,6 +24,7 @@ from server.link_pages import PAGE_HEADERS, show_page
 from server.login_mails import LoginMails
 from server.rate_limits import RateLimits
 
+_TITLE = "Sign in to Handoff"
 _ASKED = "If somebody has this address, a link to sign in is on its way. It is valid for 10 minutes."
 
 
@@ -55,14 +58,18 @@ class LoginPages:
     def routes(self) -> list[Route]:
         """Return the routes of the pages."""
         return [
+            Route("/login", self._ask_page, methods=["GET"]),
             Route("/login", self._ask, methods=["POST"]),
             Route("/login/{secret}", self._show, methods=["GET"]),
             Route("/login/{secret}", self._exchange, methods=["POST"]),
         ]
 
+    async def _ask_page(self, _: Request) -> Response:
+        return show_page("ask", title=_TITLE, by_mail=True, script="ask.js")
+
     async def _ask(self, request: Request) -> Response:
         try:
-            email = await _read_email(BoundedRequest(request.scope, request.receive))
+            email, handoff_id = await _read_asked(BoundedRequest(request.scope, request.receive))
         except HTTPException as error:
             return refuse(error)
         address = None if request.client is None else request.client.host
@@ -72,7 +79,7 @@ class LoginPages:
             response = refuse(HTTPException(429, refusal.message))
             response.headers["Retry-After"] = str(refusal.retry_after_seconds)
             return response
-        self._mails.ask(email)
+        self._mails.ask(email, handoff_id)
         return JSONResponse({"message": _ASKED}, status_code=202, headers={"Cache-Control": "no-store"})
 
     async def _show(self, request: Request) -> Response:
@@ -82,7 +89,7 @@ class LoginPages:
                 await logins.find_account(tx, request.path_params["secret"], now=utc_now())
         except LoginLinkSpent as refusal:
             return _refused(request, refusal)
-        return show_page("login", title="Sign in to Handoff", token=None)
+        return show_page("login", title=_TITLE, token=None)
 
     async def _exchange(self, request: Request) -> Response:
         secret, now = request.path_params["secret"], utc_now()
@@ -97,11 +104,23 @@ class LoginPages:
         if _wants_json(request):
             body = {"token": token, "expiresAt": (now + self._valid_for).isoformat(timespec="seconds")}
             return JSONResponse(body, headers=PAGE_HEADERS)
-        return show_page("login", title=f"Signed in as {user.name}", token=token)
+        handoff_id = _read_id(request.query_params.get("handoff"))
+        return show_page(
+            "login",
+            title=f"Signed in as {user.name}",
+            token=token,
+            handoff=None if handoff_id is None else f"/handoffs/{handoff_id}",
+            script="signed_in.js",
+        )
 
 
-async def _read_email(request: BoundedRequest) -> str:
-    """Return the address of a request.
+async def show_no_login(_: Request) -> Response:
+    """Say that no links are mailed here."""
+    return show_page("ask", title=_TITLE, by_mail=False)
+
+
+async def _read_asked(request: BoundedRequest) -> tuple[str, UUID | None]:
+    """Return the address of a request, and the handoff to go on to, if any.
 
     Raises:
         HTTPException: 415, 413 or 400. A form is refused: pages of other sites can send one.
@@ -115,7 +134,15 @@ async def _read_email(request: BoundedRequest) -> str:
     email = body.get("email") if isinstance(body, dict) else None
     if not isinstance(email, str) or not 0 < len(email.strip()) <= MAX_EMAIL or not email.isprintable():
         raise HTTPException(400, 'Send {"email": "you@example.com"}.')
-    return email
+    return email, _read_id(body.get("handoffId"))
+
+
+def _read_id(given: object) -> UUID | None:
+    """Return an id; None for anything else. Nothing but an id gets into a link."""
+    try:
+        return UUID(given) if isinstance(given, str) else None
+    except ValueError:
+        return None
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:

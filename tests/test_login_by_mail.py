@@ -273,7 +273,7 @@ async def test_where_an_identity_provider_signs_people_in_there_is_no_login_by_m
             await api.http.post(f"/login/{await make_link(cast, cast.alice)}"),
         ]
 
-    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [answer.status_code for answer in answers] == [405, 404]
 
 
 async def ask(api: Api, email: str) -> httpx.Response:
