@@ -24,6 +24,7 @@ from resolvers.inputs import (
     clean_past,
     clean_steps,
     clean_text,
+    is_blank,
 )
 
 #: Types of the records of an export that are no sessions.
@@ -215,7 +216,7 @@ def _from_chat(chat: _Chat, digest: str, *, now: datetime) -> Transcript:
     messages = [
         (_SPEAKERS.get(message.role, MessageRole.SYSTEM), clean_text("content", text, MAX_MESSAGE), at)
         for message, text in said
-        if text.strip()
+        if not is_blank(text)
     ]
     if not messages:
         raise BadInput("messages hold no text.")
@@ -252,7 +253,8 @@ def _said(message: _ChatMessage) -> str:
 def _first_words(messages: Sequence[tuple[MessageRole, str, datetime]]) -> str:
     """Return the first line that the engineer wrote, else the first of all, as the problem in a sentence."""
     by_engineer = (text for role, text, _ in messages if role == MessageRole.USER)
-    line = next(by_engineer, messages[0][1]).splitlines()[0].strip()
+    lines = next(by_engineer, messages[0][1]).splitlines()
+    line = next(line for line in lines if not is_blank(line)).strip()
     return line if len(line) <= MAX_SUMMARY else f"{line[: MAX_SUMMARY - 1]}…"
 
 

@@ -22,7 +22,9 @@ class SessionMessageInput:
 
     role: MessageRole = strawberry.field(description="Who said it.")
     content: str = strawberry.field(description="What was said; at most 100,000 characters.")
-    at: datetime | None = strawberry.field(default=None, description="When, with a time zone; null for now.")
+    at: datetime | None = strawberry.field(
+        default=None, description="When, with a time zone, from 1970 to now; null for now."
+    )
 
     def new(self) -> NewMessage:
         """Return the message in the words of the domain."""

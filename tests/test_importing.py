@@ -149,6 +149,7 @@ def test_messages_without_text_are_left_out() -> None:
         ([("assistant", "How can I help?")], "How can I help?"),
         ([("user", "a" * 501)], "a" * 499 + "…"),
         ([("user", "a" * 500)], "a" * 500),
+        ([("user", "\u200b\nVPN drops"), ("assistant", "\u2060")], "VPN drops"),
     ],
 )
 def test_the_problem_is_the_first_line_of_the_engineer(messages: list[tuple[str, str]], summary: str) -> None:

@@ -1,11 +1,12 @@
 """What cannot be taken in is refused with a code, and nothing of it is stored."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from db.enums import Role
 from resolvers import admin
 from resolvers.errors import BadInput
 from resolvers.inputs import clean_text
@@ -17,6 +18,10 @@ GOOD = {"role": "USER", "content": "It is plugged in."}
 BAD_MESSAGES: dict[str, list[dict[str, Any]]] = {
     "empty": [GOOD, {"role": "USER", "content": ""}],
     "white space": [GOOD, {"role": "USER", "content": " \n\t"}],
+    "nothing to be seen": [GOOD, {"role": "USER", "content": "\u200b\u2060 \ufeff\x07\u00a0"}],
+    "nothing but what turns text round": [GOOD, {"role": "USER", "content": "\u202e\u2066"}],
+    "before 1970": [GOOD, {**GOOD, "at": "1969-12-31T23:59:59Z"}],
+    "tomorrow": [GOOD, {**GOOD, "at": (datetime.now(UTC) + timedelta(days=1, hours=1)).isoformat()}],
     "too long": [GOOD, {"role": "USER", "content": "x" * 100_001}],
     "NUL": [GOOD, {"role": "USER", "content": "before \x00 after"}],
     "future": [GOOD, {**GOOD, "at": "2999-01-01T00:00:00Z"}],
@@ -27,7 +32,7 @@ BAD_MESSAGES: dict[str, list[dict[str, Any]]] = {
 }
 #: Of every mutation, what it cannot take. `$session`, `$branch` and `$foreign` stand for ids.
 BAD: list[tuple[str, dict[str, Any]]] = [
-    *(("startSession", {"problemSummary": text}) for text in ("", " \n", "x" * 501, "a\x00b")),
+    *(("startSession", {"problemSummary": text}) for text in ("", " \n", "\u200b", "x" * 501, "a\x00b")),
     ("startSession", {"problemSummary": "Fine", "problemDomain": "x" * 201}),
     ("startSession", {"problemSummary": "Fine", "psaTicketId": "T\x00"}),
     *(("startSession", {"problemSummary": "Fine", "messages": bad}) for bad in BAD_MESSAGES.values()),
@@ -224,3 +229,63 @@ async def _foreign_team(cast: Cast) -> str:
 
     async with cast.database.transaction(cast.other_account_id) as tx:
         return str(await admin.create_team(tx, "Theirs", [cast.charlie.id], now=datetime.now(UTC)))
+
+
+TURNED = "".join(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+
+
+async def test_what_turns_text_round_is_taken_out_of_all_that_is_shown(api: Api) -> None:
+    cast = api.cast
+    started = await api.change(
+        cast.alice,
+        "startSession",
+        problemSummary=f"{TURNED}VPN\u202e drops{TURNED}",
+        problemDomain="net\u2066work",
+        psaTicketId="4\u202d2",
+        messages=[{"role": "USER", "content": "It is\u202e plugged in. \u05e9\u05dc\u05d5\u05dd \u200f!"}],
+    )
+    session_id = started.only()["session"]["id"]
+    await api.change(
+        cast.alice, "addSessionBranch", sessionId=session_id, label="D\u202aNS", statusReason="why\u2069"
+    )
+    handoff_id = await api.escalate(cast.alice, session_id, notes="Call\u202e me")
+
+    session, handoff = await api.session(session_id), await api.handoff(handoff_id)
+    assert (session["problemSummary"], session["problemDomain"], session["psaTicketId"]) == (
+        "VPN drops",
+        "network",
+        "42",
+    )
+    # What writes from right to left by itself, and the mark that says so, stay.
+    assert session["messages"]["edges"][0]["node"]["content"] == (
+        "It is plugged in. \u05e9\u05dc\u05d5\u05dd \u200f!"
+    )
+    assert [(branch["label"], branch["statusReason"]) for branch in session["branches"]] == [("DNS", "why")]
+    assert handoff["notes"] == "Call me"
+
+
+async def test_an_optional_text_of_which_nothing_can_be_seen_is_none(api: Api) -> None:
+    session = await api.cast.start_session()
+
+    handoff_id = await api.escalate(api.cast.alice, session.id, notes="\u200b \u2060")
+
+    assert (await api.handoff(handoff_id))["notes"] is None
+
+
+async def test_an_address_with_what_turns_text_round_is_refused(cast: Cast) -> None:
+    with pytest.raises(BadInput, match="email must be an address"):
+        async with cast.database.transaction(cast.account_id) as tx:
+            await admin.add_user(
+                tx, email="bo\u202e@x.example", name="Bo", role=Role.ENGINEER, now=datetime.now(UTC)
+            )
+
+
+async def test_a_message_of_1970_is_taken(api: Api) -> None:
+    session = await api.cast.start_session()
+    said = {"role": "USER", "content": "Hi", "at": "1970-01-01T00:00:00Z"}
+
+    answer = await api.change(
+        api.cast.alice, "appendSessionMessages", sessionId=str(session.id), messages=[said]
+    )
+
+    assert answer.only()["__typename"] == "SessionSuccess"
