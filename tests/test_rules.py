@@ -468,6 +468,10 @@ def test_codes_are_named_as_engineers_look_them_up(text: str, codes: tuple[str, 
         ("10.20.4.0/24 via fe80::1", ("10.20.4.0/24", "fe80::1")),
         ("vpn.pemberton.example answers", ("vpn.pemberton.example",)),
         ("AES-256 with SHA-384, 999.1.1.1, at 10:14:11", ()),
+        ("The route to 2001:db8::1 is gone.", ("2001:db8::1",)),
+        ("It answers from 2001:db8::… only.", ("2001:db8::",)),
+        ("The prefix 2001:db8:… is theirs.", ()),
+        ("[fe80:0:0:db8::2]:443 and dc1:5985", ("fe80:0:0:db8::2", "dc1")),
     ],
 )
 def test_machines_and_addresses_are_found(text: str, machines: tuple[str, ...]) -> None:
