@@ -112,7 +112,12 @@ def faults() -> Iterator[None]:
         yield
     except (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError) as error:
         raise IntegrityError(None, None, error, hide_parameters=True) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        sqlite3.Error,
+    ) as error:
         raise DBAPIError(None, None, error, hide_parameters=True) from error
 
 

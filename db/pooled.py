@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoneLeftError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
@@ -114,12 +115,14 @@ async def checked_out(pool: Pool) -> AsyncIterator[Pooled]:
     """Take a connection to PostgreSQL from the pool for the length of the block.
 
     It is ended where it was lost, and where the block was cancelled or timed out: the server may still run a
-    statement.
+    statement. A fault of the database says whether it was lost, as SQLAlchemy's own do.
     """
     pooled = await check_out(pool, Pooled)
     try:
         yield pooled
     except BaseException as error:
+        if isinstance(error, DBAPIError) and pooled.is_lost:
+            error.connection_invalidated = True
         if not isinstance(error, Exception) or isinstance(error, TimeoutError) or pooled.is_lost:
             pooled.give_up()
         raise

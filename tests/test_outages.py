@@ -66,7 +66,7 @@ def estate() -> Iterator[Estate]:
         broker, smtp = stack.enter_context(ValkeyServer()), stack.enter_context(SmtpServer())
         postgres.create_database("estate")
         url = postgres.url("estate")
-        cast = asyncio.run(_prepare(url))
+        cast = asyncio.run(prepare(url))
         nodes = [make_node(url, broadcast_url=broker.url, grace=5) for _ in range(2)]
         workers = [make_worker(url, smtp, broadcast_url=broker.url) for _ in range(2)]
         processes = [*(node for node, _ in nodes), *workers]
@@ -130,10 +130,10 @@ async def test_no_escalation_is_lost_and_none_is_told_twice(
 ) -> None:
     cast, before = estate.cast, await _last_event(books, estate.cast)
     estate.smtp.clear()
-    escalator = Escalator(estate.addresses, _token(cast.alice))
+    escalator = Escalator(estate.addresses, token_of(cast.alice))
     dashboards = [
-        Dashboard(estate.addresses, _token(cast.bob), str(before)),
-        Dashboard(turned(estate.addresses), _token(cast.vera), str(before)),
+        Dashboard(estate.addresses, token_of(cast.bob), str(before)),
+        Dashboard(turned(estate.addresses), token_of(cast.vera), str(before)),
     ]
 
     async with running(*dashboards):
@@ -182,7 +182,7 @@ async def test_a_node_killed_between_commit_and_publish_keeps_its_escalation_fro
         await start(writer, reader)
         before = await _last_event(database, cast)
         async with open_socket(f"ws://{shower}/graphql") as socket:
-            await socket.init(_token(cast.bob))
+            await socket.init(token_of(cast.bob))
             pushed = await socket.subscribe(ESCALATIONS, after=str(before))
             await until_online(database, cast.bob)
 
@@ -250,7 +250,8 @@ async def until_committed(database: Database, cast: Cast, after: int) -> None:
     await eventually(is_committed)
 
 
-async def _prepare(url: str) -> Cast:
+async def prepare(url: str) -> Cast:
+    """Migrate an empty database and store the cast in it."""
     database = Database(url)
     async with database.owning() as tx:
         await migrate.upgrade(tx)
@@ -262,13 +263,14 @@ async def _prepare(url: str) -> Cast:
 async def _escalate(address: str, cast: Cast, session_id: UUID) -> httpx.Response | None:
     """Ask a node to escalate a session; None where no answer comes any more."""
     body = {"query": CREATE, "variables": {"input": {"sessionId": str(session_id), "intent": "ESCALATE"}}}
-    async with http_client(headers={"Authorization": f"Bearer {_token(cast.alice)}"}) as http:
+    async with http_client(headers={"Authorization": f"Bearer {token_of(cast.alice)}"}) as http:
         with suppress(httpx.HTTPError):
             return await http.post(f"http://{address}/graphql", json=body)
     return None
 
 
-def _token(user: UserRow) -> str:
+def token_of(user: UserRow) -> str:
+    """Sign a user in."""
     return Tokens(SECRET).sign(user.id, valid_for=timedelta(hours=1))
 
 

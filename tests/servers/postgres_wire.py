@@ -92,7 +92,7 @@ async def watching(database_url: str) -> AsyncIterator[tuple[str, Traffic]]:
         assert task is not None
         tasks.add(task)
         client = _Client(traffic)
-        from_server, to_server = await _connect(address)
+        from_server, to_server = await connect_to(address)
         await asyncio.gather(
             _pass_on(reader, to_server, client), _pass_on(from_server, writer), return_exceptions=True
         )
@@ -108,7 +108,8 @@ async def watching(database_url: str) -> AsyncIterator[tuple[str, Traffic]]:
             await asyncio.wait(tasks, timeout=10) if tasks else None
 
 
-async def _connect(address: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect_to(address: URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the server of a database."""
     host = address.host or str(address.query["host"])
     port = address.port or 5432
     if host.startswith("/"):

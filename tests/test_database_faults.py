@@ -1,0 +1,225 @@
+"""What tells that the database is away, rather than that something is wrong with what it was asked for."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.engine import make_url
+
+from db import accounts, events, presence, system
+from db.errors import is_away
+from db.models import teams, users
+from db.native import faults
+from db.prepared import run
+from db.session import Database, Transaction
+from tests.cast import Cast
+from tests.feeds import rename_table
+from tests.reaching import way_to
+from tests.servers.postgres import PostgresServer
+from tests.sockets import eventually
+from tests.test_outages import prepare
+
+Ask = Callable[[Database, Cast], Awaitable[object]]
+RUNNING = """
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
+"""
+_NAME = select(users.c.name).where(users.c.id == bindparam("id", type_=users.c.id.type))
+
+_USERS = select(users.c.name)
+
+
+async def glance(database: Database, cast: Cast) -> None:
+    """Ask past SQLAlchemy."""
+    await database.glance(cast.account_id, _NAME, {"id": cast.bob.id})
+
+
+async def glance_across(database: Database, cast: Cast) -> None:
+    """Ask past SQLAlchemy, across accounts."""
+    await system.find_users(database, [cast.bob.id])
+
+
+async def read(database: Database, cast: Cast) -> None:
+    """Ask by SQLAlchemy."""
+    async with database.reading(cast.account_id) as tx:
+        await accounts.by_id(tx)
+
+
+async def read_across(database: Database, cast: Cast) -> None:
+    """Ask by SQLAlchemy, across accounts."""
+    async with database.system_reading() as tx:
+        await system.latest_sequences(tx, [cast.account_id])
+
+
+async def write(database: Database, cast: Cast) -> None:
+    """Change something."""
+    async with database.transaction(cast.account_id) as tx:
+        await presence.disconnect(tx, uuid4())
+
+
+async def write_across(database: Database, cast: Cast) -> None:
+    """Change something, across accounts."""
+    async with database.system() as tx:
+        await system.forget_node(tx, uuid4())
+
+
+ASKED: list[Ask] = [glance, glance_across, read, read_across, write, write_across]
+
+
+async def test_whoever_asks_for_anything_learns_that_the_database_is_away(
+    database_url: str, cast: Cast
+) -> None:
+    async with way_to(database_url) as way:
+        database = Database(way.url)
+        for ask in ASKED:
+            await ask(database, cast)
+        await cast.database.dispose()
+        await way.cut(database)
+
+        met = [await fault_of(ask(database, cast)) for ask in (*ASKED, *ASKED)]
+        assert [repr(fault) for fault in met if not is_away(fault)] == []
+
+        await way.mend()
+        for ask in ASKED:
+            await ask(database, cast)
+        await database.dispose()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_a_connection_that_ended_between_two_statements_of_a_transaction_is_told_as_such(
+    database_url: str, cast: Cast
+) -> None:
+    async def ask_twice(database: Database) -> None:
+        async with database.transaction(cast.account_id) as tx:
+            await run(tx, _USERS, {})
+            await way.cut(database)
+            await eventually(partial(has_ended, tx))
+            await run(tx, _USERS, {})
+
+    async def has_ended(tx: Transaction) -> bool:
+        return tx.driver is not None and tx.driver.is_closed()
+
+    async with way_to(database_url) as way:
+        database = Database(way.url)
+        assert is_away(await fault_of(ask_twice(database)))
+        await way.mend()
+        await write(database, cast)
+        await database.dispose()
+
+
+async def test_connections_of_a_server_that_has_stopped_this_moment_are_told_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HANDOFF_TEST_DATABASE_URL", raising=False)  # one that is not ours must not be stopped
+    with PostgresServer() as postgres:
+        postgres.create_database("stopped")
+        database = Database(url := postgres.url("stopped"))
+        cast = await prepare(url)
+        for ask in (glance, glance_across):
+            await ask(database, cast)
+
+        postgres.stop()  # the event loop does not turn meanwhile: nobody has heard of it
+
+        new = [select(text(f"{number}")) for number in range(2)]
+        met = [
+            await fault_of(database.system_glance(new[0], {})),
+            await fault_of(database.glance(cast.account_id, new[1], {})),
+        ]
+        assert [repr(fault) for fault in met if not is_away(fault)] == []
+        await database.dispose()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("stop", "says_away"), [("pg_terminate_backend", True), ("pg_cancel_backend", False)]
+)
+@pytest.mark.parametrize("is_past_sqlalchemy", [True, False])
+async def test_a_connection_that_is_ended_amid_a_statement_is_told_from_a_statement_that_is(
+    cast: Cast, stop: str, is_past_sqlalchemy: bool, says_away: bool
+) -> None:
+    database = cast.database
+    slow = select(text("pg_sleep(60)"))
+
+    async def ask() -> None:
+        if is_past_sqlalchemy:
+            await database.glance(cast.account_id, slow, {})
+        else:
+            async with database.reading(cast.account_id) as tx:
+                await tx.fetch_value(slow)
+
+    asking = asyncio.create_task(ask())
+
+    async def has_ended() -> bool:
+        async with database.owning() as tx:
+            await tx.execute(text(f"SELECT {stop}(pid) {RUNNING}"))
+        return asking.done()
+
+    await eventually(has_ended)
+
+    assert is_away(await fault_of(asking)) == says_away
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_a_server_that_lets_nobody_in_is_away(cast: Cast, database_url: str) -> None:
+    """As one that is starting does; this one has no connection left for a role."""
+    role = f"crowded_{uuid4().hex}"
+    async with cast.database.owning() as tx:
+        await tx.connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0 IN ROLE handoff_app"))
+    address = make_url(database_url).set(username=role)
+    database = Database(address.render_as_string(hide_password=False))
+
+    assert is_away(await fault_of(glance(database, cast)))
+
+    async with cast.database.owning() as tx:
+        await tx.connection.execute(text(f"DROP ROLE {role}"))
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+async def test_a_file_that_another_keeps_locked_is_away(database_url: str, cast: Cast) -> None:
+    file = Path(make_url(database_url).database or "")
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as writer,
+        closing(sqlite3.connect(file, isolation_level=None, timeout=0)) as waiting,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+
+        async def begin() -> None:
+            with faults():
+                waiting.execute("BEGIN IMMEDIATE")
+
+        assert is_away(await fault_of(begin()))
+
+
+async def test_what_is_wrong_with_what_is_asked_is_no_absence(cast: Cast) -> None:
+    database = cast.database
+
+    async def break_a_rule() -> None:
+        async with database.transaction(cast.account_id) as tx:
+            await tx.execute(update(teams).values(name=None))
+
+    met = [await fault_of(break_a_rule())]
+    await rename_table(database, "users", "gone")
+    met += [await fault_of(ask(database, cast)) for ask in (glance, glance_across)]
+    await rename_table(database, "events", "gone_too")
+
+    async def read_events() -> None:
+        async with database.reading(cast.account_id) as tx:
+            await events.after(tx, 0, limit=1)
+
+    met.append(await fault_of(read_events()))
+
+    assert [is_away(fault) for fault in (*met, LookupError("none"))] == [False] * 5
+
+
+async def fault_of(work: Awaitable[object]) -> Exception:
+    """Return what a piece of work raises."""
+    try:
+        await work
+    except Exception as fault:  # noqa: BLE001  # what it is, is the question
+        return fault
+    raise AssertionError("it went well")
