@@ -20,6 +20,7 @@ from db.enums import EventKind
 from db.events import EventRow
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
+from notify.outage import FeedStopped, Outage
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,6 @@ class Listener(Protocol):
 
     def stop(self) -> None:
         """Take notice that the node is shutting down."""
-
-
-class FeedStopped(Exception):  # noqa: N818 (an end, not a fault)
-    """The node is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +193,7 @@ class Feed:
     def __init__(self, database: Database, wakeups: Wakeups, *, poll_seconds: float = 2.0) -> None:
         self._database = database
         self._wakeups = wakeups
+        self.outage = Outage()
         self._poll_seconds = poll_seconds
         self._watches: dict[UUID, _Watch] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -209,6 +207,7 @@ class Feed:
     async def stop(self) -> None:
         """End every subscription and both tasks."""
         self._stopped = True
+        self.outage.stop()
         for watch in self._watches.values():
             for listener in list(watch.listeners):
                 listener.stop()
@@ -230,11 +229,16 @@ class Feed:
         return _Subscription(self, account_id, Subscriber(wanted, length=length))
 
     async def join(self, account_id: UUID, subscriber: Subscriber) -> None:
-        """Begin to hand events to a subscriber; `leave` must follow, also where this fails."""
+        """Begin to hand events to a subscriber; `leave` must follow, also where this fails.
+
+        While the database is away, it is waited for.
+        """
         if self._stopped:
             raise FeedStopped
         self.listen(account_id, subscriber)
-        await self._join(account_id, self._watches[account_id], subscriber)
+        watch = self._watches[account_id]
+        await self.outage.outlast(lambda: self._begin(account_id, watch))
+        subscriber.position = watch.position
 
     def leave(self, account_id: UUID, listener: Listener) -> None:
         """Hand no more events to a listener."""
@@ -248,14 +252,13 @@ class Feed:
         """Hand events to a listener from now on; `leave` must follow."""
         self._watches.setdefault(account_id, _Watch(position=-1)).listeners[listener] = None
 
-    async def _join(self, account_id: UUID, watch: _Watch, subscriber: Subscriber) -> None:
-        """Let the subscriber begin where the watch stands; the first to join begins the watch."""
+    async def _begin(self, account_id: UUID, watch: _Watch) -> None:
+        """Find out where the watch begins, unless it has begun."""
         if watch.position < 0:
             async with watch.reading:
                 if watch.position < 0:
                     async with self._database.reading(account_id) as tx:
                         watch.position = await events.latest_sequence(tx)
-        subscriber.position = watch.position
 
     def _hear_soon(self, committed: Sequence[EventRow]) -> None:
         """Hear of a commit once its task waits for something: whoever made it is answered first."""
@@ -265,10 +268,11 @@ class Feed:
         """Hand out what was committed here, if it follows upon what was handed out.
 
         If others' events lie between, or those of a commit that is heard of after this one, the wake-up about
-        it has all of them read. So none comes before another that has a lower number.
+        it has all of them read. So none comes before another that has a lower number. In an outage they
+        are read, too: everybody is looked at before they are told anything.
         """
         watch = self._watches.get(committed[0].account_id)
-        if watch is not None and watch.position == committed[0].sequence - 1:
+        if watch is not None and not self.outage.is_on and watch.position == committed[0].sequence - 1:
             self._hand_out(watch, committed)
 
     async def _listen(self) -> None:
@@ -280,21 +284,23 @@ class Feed:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(self._poll_seconds)
+            await self.outage.pause(self._poll_seconds)
             await self._safely(self._compare())
 
     async def _safely(self, work: Awaitable[None]) -> None:
         """Do one round of reading; a database that is away is found again by the next round."""
         try:
             await work
-        except Exception:
-            log.exception("feed could not read")
+        except Exception as fault:
+            if not self.outage.notice(fault):
+                log.exception("feed could not read")
 
     async def _compare(self) -> None:
-        if not self._watches:
+        if not self._watches and not self.outage.is_on:
             return
         async with self._database.system_reading() as tx:
             latest = await system.latest_sequences(tx, list(self._watches))
+        self._end_outage()
         for account_id, sequence in latest.items():
             await self._catch_up(account_id, sequence)
 
@@ -307,9 +313,18 @@ class Feed:
             while 0 <= watch.position < sequence:
                 async with self._database.reading(account_id) as tx:
                     page = await events.after(tx, watch.position, limit=_PAGE)
+                self._end_outage()
                 if not page:
                     return
                 self._hand_out(watch, page)
+
+    def _end_outage(self) -> None:
+        """Take notice that the database has answered. Rights may have changed while it was away."""
+        if self.outage.is_on:
+            self.outage.end()
+            for watch in self._watches.values():
+                for listener in list(watch.listeners):
+                    listener.doubt()
 
     def _hand_out(self, watch: _Watch, page: Sequence[EventRow]) -> None:
         for event in page:

@@ -10,6 +10,7 @@ from uuid import UUID
 from db import presence, system
 from db.presence import ConnectionRow
 from db.session import Database, new_id
+from notify.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class Presence:
         node_id: UUID,
         name: str,
         now: Callable[[], datetime],
+        outage: Outage,
         *,
         beat_seconds: float = 10.0,
     ) -> None:
@@ -30,6 +32,7 @@ class Presence:
         self._node_id = node_id
         self._name = name
         self._now = now
+        self._outage = outage
         self._beat_seconds = beat_seconds
         self._open: dict[UUID, ConnectionRow] = {}
         self._to_forget: dict[UUID, ConnectionRow] = {}
@@ -60,7 +63,20 @@ class Presence:
 
     @asynccontextmanager
     async def connected(self, account_id: UUID, user_id: UUID, team_id: UUID | None) -> AsyncIterator[None]:
-        """Count the user as online while the block runs. `team_id` None: for the whole account."""
+        """Count the user as online while the block runs. `team_id` None: for the whole account.
+
+        While the database is away, it is waited for.
+        """
+        connection = await self._outage.outlast(lambda: self._connect(account_id, user_id, team_id))
+        self._open[connection.id] = connection
+        try:
+            yield
+        finally:
+            del self._open[connection.id]
+            await self._forget(connection)
+
+    async def _connect(self, account_id: UUID, user_id: UUID, team_id: UUID | None) -> ConnectionRow:
+        """Store a connection."""
         connection = ConnectionRow(account_id, new_id(), self._node_id, user_id, team_id, self._now())
         async with self._becoming_known:
             if not self._is_known:
@@ -72,12 +88,7 @@ class Presence:
             # Cut off during its commit, the row may be there, or in a moment.
             self._to_forget[connection.id] = connection
             raise
-        self._open[connection.id] = connection
-        try:
-            yield
-        finally:
-            del self._open[connection.id]
-            await self._forget(connection)
+        return connection
 
     async def _forget(self, connection: ConnectionRow) -> None:
         """Forget a connection now, or at the next beat: somebody who only seems online waits for a mail."""
@@ -85,24 +96,26 @@ class Presence:
         try:
             async with self._database.transaction(connection.account_id) as tx:
                 await presence.disconnect(tx, connection.id)
-        except Exception:
-            log.exception("connection could not be forgotten; trying again at the next beat")
+        except Exception as fault:
+            if not self._outage.notice(fault):
+                log.exception("connection could not be forgotten; trying again at the next beat")
         else:
             self._to_forget.pop(connection.id, None)
 
     async def _beat_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(self._beat_seconds)
+            await self._outage.pause(self._beat_seconds)
             await self._try_beat()
-            for connection in list(self._to_forget.values()):
+            for connection in list(self._to_forget.values()) if self._is_known else ():
                 await self._forget(connection)
 
     async def _try_beat(self) -> None:
         try:
             await self._beat()
-        except Exception:
+        except Exception as fault:
             self._is_known = False
-            log.exception("node could not beat")
+            if not self._outage.notice(fault):
+                log.exception("node could not beat")
         else:
             self._is_known = True
 

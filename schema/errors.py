@@ -10,8 +10,9 @@ INTERNAL          anything unexpected; the log has the cause
 
 import logging
 import re
+from collections.abc import Iterator
 
-from graphql import GraphQLError
+from graphql import ExecutionResult, GraphQLError
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -81,6 +82,14 @@ def code_of(error: BaseException) -> str:
         return _CODES.get(type(cause), "BAD_USER_INPUT")
     code = error.extensions.get("code") if isinstance(error, GraphQLError) and error.extensions else None
     return str(code or "INTERNAL")
+
+
+def causes_in(result: ExecutionResult) -> Iterator[Exception]:
+    """Yield what was raised while something was executed, behind GraphQL's own errors."""
+    for error in result.errors or ():
+        cause = _cause(error)
+        if isinstance(cause, Exception):
+            yield cause
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

@@ -9,7 +9,8 @@ alone, the queue whose length bounds how far it may lag.
 
 Whoever cannot go on like that goes on alone, by waking its task, until it has caught up: whose client has yet
 to take what was written before, who is to see an error or what depends on the viewer, whose rights may have
-changed. So there is one way to refuse, and one way to be slow.
+changed, or cannot be known while the database is away. So there is one way to refuse, one way to wait, and
+one way to be slow.
 """
 
 import asyncio
@@ -212,8 +213,9 @@ class Fanout:
             if result is None or result.errors:
                 return None
             return orjson.dumps({"data": result.data})
-        except Exception:
-            log.exception("event not shared")
+        except Exception as fault:
+            if not self._services.feed.outage.notice(fault):
+                log.exception("event not shared")
             return None
 
     async def _look_at(self, followers: list[Follower]) -> None:
@@ -221,8 +223,9 @@ class Fanout:
         ids = {follower.caller.user.id for follower in followers}
         try:
             known = await system.find_users(self._services.database, ids)
-        except Exception:  # noqa: BLE001 (each one's own task meets it again, answers, and logs it)
-            log.warning("viewers not looked at")
+        except Exception as fault:  # noqa: BLE001 (each one's own task meets it again, and waits or answers)
+            if not self._services.feed.outage.notice(fault):
+                log.warning("viewers not looked at")
             known = {}
         now = asyncio.get_running_loop().time()
         for follower in followers:

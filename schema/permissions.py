@@ -42,6 +42,16 @@ class IsSignedIn(_Permission):
         return True
 
 
+class MayFollow(IsSignedIn):
+    """Anyone of the account, for what runs long. While the database is away, it is waited for."""
+
+    async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ANN401
+        """Ask who the caller is, as soon as that can be told."""
+        outage = _context(info).services.feed.outage
+        await outage.outlast(lambda: self._viewer(info))
+        return True
+
+
 class IsResponder(_Permission):
     """Owners, admins and engineers."""
 
@@ -70,6 +80,11 @@ def signed_in(*, ingest: bool = False) -> list[FieldExtension]:
     `ingest`: also with an API key that may only feed sessions in.
     """
     return [PermissionExtension([IsSignedIn(ingest=ingest)], use_directives=False)]
+
+
+def followers() -> list[FieldExtension]:
+    """Return the extensions of a root field that pushes, to everyone of the account."""
+    return [PermissionExtension([MayFollow(ingest=False)], use_directives=False)]
 
 
 def responders(*, ingest: bool = False) -> list[FieldExtension]:

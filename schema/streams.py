@@ -10,7 +10,7 @@ subscriber with their own. So nothing has to be marked, and nothing can be forgo
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -19,15 +19,16 @@ from graphql import (
     ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
-    GraphQLError,
     Node,
     OperationDefinitionNode,
     VariableNode,
 )
 from graphql.pyutils import RefMap
 
+from db.errors import is_away
 from resolvers.identity import Caller
 from schema.context import Context, Services
+from schema.errors import causes_in
 from schema.execution import CompletingExecutor
 from schema.outlets import current_outlet
 from schema.remembered import Remembered
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _SECONDS = 2.0
 _MOST_RESULTS = 256
 _MOST_OPERATIONS = 512
+#: How often an event is executed whose execution the database does not survive: for half a minute, at least.
+_MOST_ATTEMPTS = 60
 #: What graphql-core collects in an executor, and how that begins.
 _COLLECTED: dict[str, Callable[[], object]] = {
     "_deferred_execution_plans": RefMap,
@@ -127,7 +130,10 @@ class Streams:
             self._results[key] = found
             self._results.move_to_end(key)
             self._drop(now)
-        return await asyncio.shield(found.task)
+        result = await asyncio.shield(found.task)
+        if _fault_in(result) is not None:
+            found.until = 0.0  # another time it may be another
+        return result
 
     def _drop(self, now: float) -> None:
         while self._results:
@@ -164,11 +170,11 @@ class SharingExecutor(CompletingExecutor):
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: ANN401 (graphql-core's own)
         """Execute, or wait for whoever executes the same."""
-        context = self.context_value
-        cursor = getattr(self.root_value, "cursor", None)
-        if cursor is None or not isinstance(context, Context) or context.services.streams is None:
+        context, event = self.context_value, self.root_value
+        look_again = getattr(event, "look_again", None)
+        if look_again is None or not isinstance(context, Context):
             return super().execute_operation(serially)
-        return self._share(context.services.streams)
+        return self._outlast(context.services, look_again)
 
     def audience(self, streams: Streams) -> tuple[object, ...]:
         """Return what is equal for all subscriptions that are shown the same."""
@@ -195,13 +201,31 @@ class SharingExecutor(CompletingExecutor):
         key = (*self.audience(streams), event.cursor, event.missed_before)
         shared = self.for_account(event)
         result = await streams.once(key, operation, shared._alone)
-        if any(_needs_viewer(error) for error in result.errors or ()):
+        if any(isinstance(cause, ViewerNeeded) for cause in causes_in(result)):
             operation.needs_viewer = True
             return None
         return result
 
-    async def _share(self, streams: Streams) -> ExecutionResult:
-        result = await self.execute_shared(streams, self.root_value)
+    async def _outlast(
+        self, services: Services, look_again: Callable[[], Awaitable[object]]
+    ) -> ExecutionResult:
+        """Execute an event; where the database went meanwhile, again when it is back and knows the viewer.
+
+        Not for ever: it may be this event that the database cannot bear.
+        """
+        executor = self
+        for _ in range(_MOST_ATTEMPTS):
+            result = await executor._share(services.streams)
+            fault = _fault_in(result)
+            if fault is None:
+                break
+            await services.feed.outage.wait_out(fault)
+            await look_again()
+            executor = self.build_per_event_executor(self.root_value)
+        return result
+
+    async def _share(self, streams: Streams | None) -> ExecutionResult:
+        result = None if streams is None else await self.execute_shared(streams, self.root_value)
         if result is None:
             return await self._alone()
         return ExecutionResult(result.data, None if result.errors is None else list(result.errors))
@@ -211,10 +235,9 @@ class SharingExecutor(CompletingExecutor):
         return cast("ExecutionResult", await result if self.is_awaitable(result) else result)
 
 
-def _needs_viewer(error: BaseException | None) -> bool:
-    while isinstance(error, GraphQLError):
-        error = error.original_error
-    return isinstance(error, ViewerNeeded)
+def _fault_in(result: ExecutionResult) -> Exception | None:
+    """Return what says that the database went while something was executed, None where nothing does."""
+    return next(filter(is_away, causes_in(result)), None)
 
 
 def _variables_in(

@@ -1,12 +1,14 @@
 """The root fields that push. Each follows the account's event log from a cursor on.
 
 A stream joins the feed first, then reads what happened between the client's cursor and that moment, then
-follows: nothing is missed and nothing comes twice. Its viewer is asked for again while it runs.
+follows: nothing is missed and nothing comes twice. Its viewer is asked for again while it runs. While the
+database is away, it waits: nobody is shown anything before their rights were looked at again.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -16,20 +18,22 @@ from db import events
 from db.events import EventRow
 from db.pushes import Push
 from db.users import UserRow
-from notify.feed import FeedStopped, Heard, Subscriber, Wanted
+from notify.feed import Heard, Subscriber, Wanted
+from notify.outage import FeedStopped
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
-from schema.context import Info
+from schema.context import Context, Info
 from schema.fanout import follow_with_others
 from schema.followers import Follower, PushOf
 from schema.ids import read_optional_id
 from schema.outlets import ask_receipt, current_outlet
-from schema.permissions import signed_in
-from schema.types.pushed_events import EscalationCreated, QueueChange
+from schema.permissions import followers
+from schema.types.pushed_events import EscalationCreated, PushedEvent, QueueChange
 from schema.wishes import QUEUE_CHANGES, Changes, Escalations
 
-T = TypeVar("T")
+T = TypeVar("T", bound=PushedEvent)
 _PAGE = 200
+LookAgain = Callable[[], Awaitable[Caller]]
 TeamId = Annotated[
     strawberry.ID | None, strawberry.argument(description="Only sessions of this team; null for the account.")
 ]
@@ -53,7 +57,7 @@ class Subscription:
             "admin or engineer holds it they count as online and are pushed to before they are mailed; a "
             "viewer may watch."
         ),
-        extensions=signed_in(),
+        extensions=followers(),
     )
     async def escalation_created(
         self, info: Info, team_id: TeamId = None, after: After = None
@@ -63,7 +67,7 @@ class Subscription:
 
     @strawberry.subscription(
         description="Every change of the queue, parked sessions too. Nobody counts as online for it.",
-        extensions=signed_in(),
+        extensions=followers(),
     )
     async def queue_changed(
         self, info: Info, team_id: TeamId = None, after: After = None
@@ -110,33 +114,47 @@ async def _follow(
     """
     context = info.context
     caller = context.known_caller  # whom the permission has just asked for
-    began_as_responder = caller.user.is_responder
-    team = await _known_team(info, team_id)
+    look_again = partial(_look_again, context, caller)
+    team = await context.services.feed.outage.outlast(partial(_known_team, info, team_id))
     wanted = kind.wants(caller.user, team)
     presence = _presence(info, caller.user, team) if kind.is_presence else nullcontext()
     try:
         async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:
-            async for event in _missed(info, subscriber, after):
+            async for event in _missed(context, subscriber, after, look_again):
                 if wanted(event):
-                    yield _asking_receipt(info, kind, Heard(event, 0))
+                    yield _asking_receipt(info, kind, Heard(event, 0), look_again)
             while True:
                 heard = await _next(info, subscriber, caller, kind)
-                caller = await context.look_again()
-                if began_as_responder and not caller.user.is_responder:
-                    raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
+                caller = await look_again()
                 if heard is not None:
-                    yield _asking_receipt(info, kind, heard)
+                    yield _asking_receipt(info, kind, heard, look_again)
     except FeedStopped:
         return
 
 
-def _asking_receipt(info: Info, kind: _Kind[T], heard: Heard) -> T:
+async def _look_again(context: Context, began_as: Caller) -> Caller:
+    """Return who follows, read anew, as soon as that can be told.
+
+    Raises:
+        Unauthenticated: as `Context.look_again`.
+        Forbidden: they are no responder any more.
+        FeedStopped: the node is shutting down.
+    """
+    caller = await context.services.feed.outage.outlast(context.look_again)
+    if began_as.user.is_responder and not caller.user.is_responder:
+        raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
+    return caller
+
+
+def _asking_receipt(info: Info, kind: _Kind[T], heard: Heard, look_again: LookAgain) -> T:
     """Return the value that is yielded next, and ask for its receipt."""
     viewer = info.context.known_viewer
     push = None if kind.push_of is None or viewer is None else kind.push_of(heard.event, viewer)
     if push is not None:
         ask_receipt(push)
-    return kind.make(heard)
+    event = kind.make(heard)
+    event.look_again = look_again
+    return event
 
 
 async def _next(info: Info, subscriber: Subscriber, caller: Caller, kind: _Kind[T]) -> Heard | None:
@@ -154,17 +172,24 @@ async def _next(info: Info, subscriber: Subscriber, caller: Caller, kind: _Kind[
     return heard
 
 
-async def _missed(info: Info, subscriber: Subscriber, after: str | None) -> AsyncIterator[EventRow]:
+async def _missed(
+    context: Context, subscriber: Subscriber, after: str | None, look_again: LookAgain
+) -> AsyncIterator[EventRow]:
     """Yield what happened between the client's cursor and the moment that the subscription began."""
     joined_at = subscriber.position or 0
     position = joined_at if after is None else _read_cursor(after, latest=joined_at)
     while position < joined_at:
-        await info.context.look_again()
-        async with info.context.services.database.reading(info.context.account_id) as tx:
-            page = await events.after(tx, position, limit=min(_PAGE, joined_at - position))
+        await look_again()
+        read = partial(_read_page, context, position, min(_PAGE, joined_at - position))
+        page = await context.services.feed.outage.outlast(read)
         for event in page:
             yield event
         position = page[-1].sequence
+
+
+async def _read_page(context: Context, position: int, limit: int) -> list[EventRow]:
+    async with context.services.database.reading(context.account_id) as tx:
+        return await events.after(tx, position, limit=limit)
 
 
 def _read_cursor(cursor: str, *, latest: int) -> int:

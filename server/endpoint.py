@@ -317,7 +317,7 @@ async def _admit(request: BoundedRequest, context: Context) -> None:
     """Let a stream of events begin under the rules of a socket.
 
     Raises:
-        HTTPException: 401 without a valid token, 429 where its user opens too many.
+        HTTPException: 401 without a valid token, 429 where its user opens too many, 503 without a database.
     """
     try:
         await context.count("connect")
@@ -326,6 +326,10 @@ async def _admit(request: BoundedRequest, context: Context) -> None:
     except RateLimited as refusal:
         request.retry_after = refusal.retry_after_seconds
         raise HTTPException(429, refusal.message) from None
+    except Exception as fault:
+        if not context.services.feed.outage.notice(fault):
+            raise
+        raise HTTPException(503, "The database is away. Try again later.") from None
 
 
 def _token_of(params: dict[str, Any] | None) -> str | None:

@@ -15,7 +15,7 @@ from strawberry.types.execution import SubscriptionExecutionResult
 LARGEST_BODY = 1024 * 1024
 GRAPHQL_JSON = "application/graphql-response+json"
 _JSON = "application/json"
-_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 500: "INTERNAL"}
+_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 500: "INTERNAL", 503: "INTERNAL"}
 #: RFC 9110 sections 15.5.2 and 15.5.6 demand these.
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "GET, POST"}}
 #: What an answer is called, by whether its client prefers the newer media type.

@@ -206,7 +206,7 @@ class Node:
         self.wakeups = open_wakeups(settings)
         self.feed = Feed(self.database, self.wakeups)
         name = f"{platform.node()}-{secrets.token_hex(2)}"
-        self.presence = Presence(self.database, new_id(), name, utc_now)
+        self.presence = Presence(self.database, new_id(), name, utc_now, self.feed.outage)
         self.receipts = Receipts(self.database, utc_now)
         self.refusals = RefusalLog(self.database)
         self.rate_limits = _make_rate_limits(settings)

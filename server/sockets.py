@@ -140,9 +140,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             raise
         except RateLimited as refusal:
             await self.websocket.close(code=4429, reason=refusal.message)
-        except Exception:
-            log.exception("socket not accepted")
-            await self.websocket.close(code=4500, reason="Something went wrong on the server")
+        except Exception as fault:
+            if self.context.services.feed.outage.notice(fault):
+                # graphql-ws (6.4) connects again after this code, and gives up for good after 4500.
+                await self.websocket.close(code=1013, reason="The database is away. Try again later")
+            else:
+                log.exception("socket not accepted")
+                await self.websocket.close(code=4500, reason="Something went wrong on the server")
         if self.connection_acknowledged:
             self.connection_init_timeout_task = None  # ended; with it goes what it was raised through
             if self._expiry is None and self.context.expires_at is not None:

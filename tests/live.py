@@ -83,7 +83,9 @@ async def running_server(
     Its clock is `ahead` of the one by which tokens are signed and read.
     """
     node = Node(make_settings(database_url, **settings))
-    node.presence = Presence(node.database, new_id(), "test", utc_now, beat_seconds=beat_seconds)
+    node.presence = Presence(
+        node.database, new_id(), "test", utc_now, node.feed.outage, beat_seconds=beat_seconds
+    )
     node.services = replace(
         node.services, presence=node.presence, recheck_seconds=recheck_seconds, now=lambda: utc_now() + ahead
     )

@@ -10,7 +10,8 @@ import pytest
 from db import events
 from db.events import EventRow
 from db.session import Database, Transaction
-from notify.feed import Feed, FeedStopped
+from notify.feed import Feed
+from notify.outage import FeedStopped
 from tests.cast import Cast
 from tests.feeds import anything, append, commit, hear, numbers, rename_table, running_feed, said
 from tests.sockets import eventually

@@ -14,6 +14,7 @@ from db import presence, system
 from db.models import connections, nodes
 from db.presence import STALE_AFTER
 from db.session import Database, new_id
+from notify.outage import Outage
 from notify.presence import Presence
 from tests.cast import Cast
 from tests.feeds import NEVER, rename_table, said
@@ -58,7 +59,7 @@ async def running(
 ) -> AsyncIterator[Machine]:
     """Run the presence of a node; it beats when it starts."""
     clock, node_id = clock or Clock(), new_id()
-    machine = Presence(database, node_id, "test", clock, beat_seconds=beat_seconds)
+    machine = Presence(database, node_id, "test", clock, Outage(), beat_seconds=beat_seconds)
     await machine.start()
     try:
         yield Machine(machine, node_id, database, clock)
@@ -168,7 +169,7 @@ async def test_a_node_that_stops_is_forgotten_with_all_who_seemed_connected(
 
 async def test_a_dead_node_is_swept_away_by_the_beat_of_another(database: Database, cast: Cast) -> None:
     clock = Clock()
-    dead = Presence(database, new_id(), "dead", clock, beat_seconds=NEVER)
+    dead = Presence(database, new_id(), "dead", clock, Outage(), beat_seconds=NEVER)
     await dead.start()
     async with dead.connected(cast.account_id, cast.bob.id, None):
         clock.move(10 * STALE_AFTER)

@@ -119,6 +119,24 @@ async def test_another_account_shares_nothing(live: Live) -> None:
         assert (await theirs.next_event())["handoff"]["id"] == other
 
 
+async def test_what_could_not_be_executed_for_want_of_a_database_is_not_handed_on() -> None:
+    streams, document = Streams(), graphql.parse("subscription { a }")
+    operation = _Operation(document.definitions[0], ())  # type: ignore[arg-type]  # it is one
+    away = graphql.GraphQLError("away", original_error=ConnectionRefusedError())
+    results = [ExecutionResult(None, [away]), ExecutionResult({"a": 1}, None)]
+
+    async def execute() -> ExecutionResult:
+        return results.pop(0)
+
+    async def ask() -> ExecutionResult:
+        return await streams.once("key", operation, execute)
+
+    together = await asyncio.gather(ask(), ask())
+
+    assert [result.errors for result in together] == [[away], [away]]
+    assert [(await ask()).data, (await ask()).data] == [{"a": 1}, {"a": 1}]
+
+
 async def test_who_leaves_takes_nothing_from_the_others() -> None:
     streams, going_on = Streams(), asyncio.Event()
     document = graphql.parse("subscription { a }")

@@ -1,5 +1,6 @@
 """What the subscriptions push."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import strawberry
@@ -21,6 +22,8 @@ class PushedEvent:
         description="Events lost just before this one, the client being too slow. Not 0: refetch the queue."
     )
     handoff_id: strawberry.Private[UUID]
+    #: Looks at its viewer anew, or raises why they may not see it any more; None: it is nobody's yet.
+    look_again: strawberry.Private[Callable[[], Awaitable[object]] | None] = None
 
 
 async def _show_handoff(root: PushedEvent, info: Info) -> Handoff:
