@@ -151,6 +151,7 @@ async def test_no_escalation_is_lost_and_none_is_told_twice(
     assert committed[: len(escalator.made)] == escalator.made
     assert len(committed) - len(escalator.made) <= 1
     assert [dashboard.seen for dashboard in dashboards] == [committed, committed]
+    assert [dashboard.connected for dashboard in dashboards] == [1, 1]
     told = await _deliveries_of(books, cast, committed)
     colleagues = {cast.bob.id, cast.olivia.id, cast.adam.id}
     mails = {(row.handoff_id, row.recipient_id): row for row in told if row.channel == Channel.EMAIL}
