@@ -230,6 +230,19 @@ async def test_an_event_that_cannot_be_answered_is_an_error_and_the_stream_goes_
     assert faults(caplog) == ["unexpected error"]
 
 
+async def test_no_receipt_is_asked_for_an_event_that_could_not_be_shown(live: Live) -> None:
+    async with live.dashboard(live.cast.bob) as socket:
+        document = COUNTING.replace("queueChanged", "escalationCreated")
+        pushed = await socket.subscribe(document, after=await live.cursor())
+        await rename_table(live.cast.database, "session_messages", "gone")
+        await live.escalate_new()
+
+        assert (await pushed.next_message())["payload"]["data"] is None
+
+        assert await is_alive(socket)  # whatever was sent after the error has come
+        assert socket.pings == []
+
+
 async def test_a_client_that_reads_nothing_is_cut_off_while_another_gets_everything(
     hasty: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
