@@ -7,39 +7,15 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import Engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from db.addresses import driver_arguments
 from db.pooled import Pool, open_where_awaited
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
 from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
-
-_DRIVERS = {
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-}
-
-
-def read_address(url: str) -> URL:
-    """Parse a database URL and choose its driver.
-
-    Raises:
-        ValueError: it names no engine that the service runs on. The sentence holds no password.
-    """
-    try:
-        address = make_url(url)
-    except ArgumentError:
-        raise ValueError("the database URL cannot be read; write postgresql://… or sqlite:///file") from None
-    backend = address.drivername.partition("+")[0]
-    if backend not in _DRIVERS:
-        raise ValueError(f"the service runs on postgresql:// and sqlite:///, not on {backend}://")
-    if backend == "sqlite" and address.database in (None, "", ":memory:"):
-        raise ValueError("the SQLite database is kept in a file; write sqlite:///file")
-    return address.set(drivername=_DRIVERS[backend])
 
 
 def postgresql_writer(address: URL) -> Pool:
@@ -74,6 +50,12 @@ def postgresql_reader(address: URL, *, role: str) -> Pool:
     return Pool(engine)
 
 
+def postgresql_owner(address: URL) -> AsyncEngine:
+    """Make what opens a connection as the owner of the tables, each time anew."""
+    address, arguments = driver_arguments(address)
+    return create_async_engine(address, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+
+
 def _postgresql_engine(
     address: URL,
     role: str,
@@ -81,15 +63,14 @@ def _postgresql_engine(
     **options: Any,  # noqa: ANN401 (SQLAlchemy's)
 ) -> AsyncEngine:
     """Make an engine whose connections take the role, which row-level security binds, for good."""
+    address, arguments = driver_arguments(address)
     engine = create_async_engine(
         address,
         max_overflow=0,  # those beyond the size would be opened for one transaction each
         pool_timeout=10,
         # Compiling a statement to machine code takes longer than any statement here takes without.
-        connect_args={
-            "server_settings": {"role": role, "jit": "off"},
-            "connection_class": connection_class,
-        },
+        connect_args=arguments
+        | {"server_settings": {"role": role, "jit": "off"}, "connection_class": connection_class},
         hide_parameters=True,  # an error is logged; notes and addresses are not
         **options,
     )

@@ -18,11 +18,11 @@ from uuid import UUID
 
 import aiosqlite
 from sqlalchemy import Column, ColumnElement, Executable, FromClause, Select, Table
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from db import engines
+from db.addresses import read_address
 from db.at_once import Lock
 from db.conversions import POSTGRESQL
 from db.native import NativeConnection, Rows, Values, native
@@ -134,7 +134,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        address = engines.read_address(url)
+        address = read_address(url)
         self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer, self._reader = engines.sqlite_pools(address)
@@ -144,7 +144,7 @@ class Database:
             self._reader = engines.postgresql_reader(address, role="handoff_app")
             self._system = engines.postgresql_system_writer(address)
             self._system_reader = engines.postgresql_reader(address, role="handoff_worker")
-            self._owner = create_async_engine(address, poolclass=NullPool)
+            self._owner = engines.postgresql_owner(address)
         self._last_account_id: UUID | None = None  #: that a transaction was of; None on SQLite
         self.on_commit: list[Callable[[UUID, int], None]] = []
         self.on_events: list[Callable[[Sequence[EventRow]], None]] = []

