@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoneLeftError
 
@@ -16,6 +17,12 @@ _AWAY_CLASSES = {"08", "53", "57"}
 _CANCELED = "57014"  #: of the last class, but the server is there: a statement took too long for it
 #: SQLite's primary result codes of the same meaning.
 _AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_OF_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+#: Classes of SQLSTATE by which a server says that it cannot work now, whatever it is asked: no connection, no
+#: sign-in, no such database, nothing left, an operator, the system. Source: PostgreSQL manual, appendix A.
+_UNABLE = ("08", "28", "3D", "53", "57", "58")
+#: Those that name what was stored: a value that does not fit, a constraint.
+_WITH_VALUES = ("22", "23")
 
 
 class Taken(Exception):  # noqa: N818 (an outcome, not a fault)
@@ -49,3 +56,29 @@ def is_away(fault: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None) or ""
     code = getattr(cause, "sqlite_errorcode", None) or 0
     return (state[:2] in _AWAY_CLASSES and state != _CANCELED) or code & 0xFF in _AWAY_CODES
+def driver_fault(error: BaseException | None) -> BaseException | None:
+    """Return what the driver, or the way to the database, said; None for a fault of another kind."""
+    while error is not None:
+        if isinstance(error, DBAPIError) and error.orig is not None:
+            return error.orig.__cause__ or error.orig  # SQLAlchemy's own class stands before asyncpg's
+        if isinstance(error, (*DATABASE_FAULTS, *_OF_DRIVERS)):
+            return error
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+    return None
+
+
+def is_outage(fault: BaseException) -> bool:
+    """Tell whether the database could not work, rather than that it was asked wrongly."""
+    unable = (OSError, NoneLeftError, asyncpg.InterfaceError, sqlite3.OperationalError)
+    return isinstance(fault, unable) or str(getattr(fault, "sqlstate", "")).startswith(_UNABLE)
+
+
+def words_of(error: BaseException) -> str:
+    """Return the class of a fault and the driver's own words, without any value that was to be stored."""
+    fault = driver_fault(error) or error
+    name = type(fault).__name__
+    names_values = isinstance(fault, sqlite3.IntegrityError | sqlite3.DataError)
+    if names_values or str(getattr(fault, "sqlstate", "")).startswith(_WITH_VALUES):
+        return name
+    words = str(fault).partition("\n")[0]  # PostgreSQL's details stand below
+    return f"{name}: {words}" if words else name

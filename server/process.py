@@ -38,6 +38,7 @@ from server.key_uses import KeyUses
 from server.links import ClaimLink, Links
 from server.login_mails import LoginMails
 from server.mail_sink import MailSink
+from server.outages import Outages
 from server.rate_limits import RateLimits
 from server.settings import Settings, SettingsError
 
@@ -203,6 +204,7 @@ class Node:
         self.settings = settings
         self.ending = asyncio.Event()  #: set when the server begins to stop
         self.database = open_database(settings)
+        self.outages = Outages(self.database)
         self.wakeups = open_wakeups(settings)
         self.feed = Feed(self.database, self.wakeups)
         name = f"{platform.node()}-{secrets.token_hex(2)}"
@@ -239,6 +241,8 @@ class Node:
         """Run the parts while the block runs. A database or broker that is away is waited for."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.dispose)
+            await self.outages.start()
+            stack.push_async_callback(self.outages.stop)
             stack.push_async_callback(self.rate_limits.stop)
             for part in (self.wakeups, self.presence, self.receipts, self.key_uses, self.refusals, self.feed):
                 await part.start()

@@ -24,6 +24,7 @@ from schema.context import utc_now
 from server.assessors import make_assessors
 from server.collector import settle_collector
 from server.loops import Loop
+from server.outages import Outages
 from server.process import make_note_outbox, make_outbox, open_database, open_mail_server, open_wakeups
 from server.settings import Settings
 
@@ -81,6 +82,8 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     database, wakeups = open_database(settings), open_wakeups(settings)
     database.on_commit.append(wakeups.announce)
+    outages = Outages(database)
+    await outages.start()
     await wakeups.start()
     try:
         async with working(settings, database, wakeups):
@@ -90,6 +93,7 @@ async def run_worker(settings: Settings) -> None:
             log.info("worker stopping")
     finally:
         await wakeups.stop()
+        await outages.stop()
         await database.dispose()
 
 
