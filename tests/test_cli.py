@@ -1,6 +1,9 @@
 """The command line: what each command prints, on which stream, and with which exit code."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,7 +227,7 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     refusal = Terminal(secret=SECRET, database_url=url).refused("migrate")
 
     assert refusal.startswith(
-        "the database cannot be used (ConnectionRefusedError). Check HANDOFF_DATABASE_URL"
+        "the database cannot be used: ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', "
     )
     assert refusal.endswith(NO_DATABASE)
     assert "hunter2" not in refusal
@@ -258,8 +261,25 @@ def test_a_database_without_tables_is_told_to_be_migrated(terminal: Terminal) ->
 
     refusal = terminal.refused("token", "bo@northwind.example")
 
-    assert refusal.startswith("the database cannot be used (")
+    assert re.match(
+        "the database cannot be used: "
+        r"(OperationalError: no such table: users|UndefinedTableError: relation \"users\" does not exist)\. ",
+        refusal,
+    )
     assert refusal.endswith(NO_DATABASE)
+
+
+def test_a_disk_that_takes_no_more_is_told_in_the_words_of_the_driver() -> None:
+    # A file that may not grow: whoever makes disks full has to be root.
+    with_limit = 'ulimit -f 8; exec "$0" -m server.cli migrate'
+    env = {"HANDOFF_SECRET": SECRET, "PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", with_limit, sys.executable], env=env, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("handoff: the database cannot be used: OperationalError: disk I/O error. ")
 
 
 def test_to_migrate_makes_the_tables_and_may_be_repeated(terminal: Terminal) -> None:

@@ -265,7 +265,7 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(story: Story) -> None:
 
     refusal = story.terminal.refused("export", "--account", "Northwind", "--output", str(file))
 
-    assert refusal.startswith("the database cannot be used (")
+    assert refusal.startswith("the database cannot be used: ")
     assert file.read_text() == "of yesterday"
     assert [path.name for path in Path().glob("northwind*")] == ["northwind.jsonl"]
 

@@ -16,6 +16,7 @@ from db.session import Database
 from server.outages import Outages
 from tests.cast import Cast
 from tests.client import SECRET, Api, running_api
+from tests.full_disk import full_disk
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess, free_port
 from tests.sockets import eventually
@@ -85,19 +86,6 @@ async def outages(database: Database) -> AsyncIterator[Outages]:
     await outages.stop()
 
 
-def _full() -> DBAPIError:
-    """The fault of a disk that is full, as SQLite itself words it."""
-    connection = sqlite3.connect(":memory:")
-    connection.execute("PRAGMA max_page_count = 1")
-    try:
-        connection.execute("CREATE TABLE t (x)")
-    except sqlite3.OperationalError as error:
-        return DBAPIError("INSERT", None, error, hide_parameters=True)
-    finally:
-        connection.close()
-    raise AssertionError
-
-
 def _log(message: str, error: BaseException) -> None:
     logging.getLogger("server.test").error(message, exc_info=error)
 
@@ -108,11 +96,11 @@ def test_the_same_fault_is_logged_once_a_minute_and_its_traceback_once(
     clock = outages._clock
     assert isinstance(clock, Clock)
     for _ in range(3):
-        _log("due work not done", _full())
+        _log("due work not done", full_disk())
         clock.now += 10
-    _log("feed could not read", _full())
+    _log("feed could not read", full_disk())
     clock.now += 31
-    _log("due work not done", _full())
+    _log("due work not done", full_disk())
 
     told = [(record.message, record.exc_info is not None) for record in caplog.records]
     assert told == [("due work not done", True), ("feed could not read", False), ("due work not done", False)]
@@ -124,9 +112,9 @@ def test_the_traceback_of_a_fault_is_logged_again_when_it_had_not_come_for_long(
 ) -> None:
     clock = outages._clock
     assert isinstance(clock, Clock)
-    _log("due work not done", _full())
+    _log("due work not done", full_disk())
     clock.now += 121
-    _log("due work not done", _full())
+    _log("due work not done", full_disk())
 
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
 

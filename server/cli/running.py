@@ -34,7 +34,7 @@ def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory |
     import asyncio
     import logging
 
-    from db.errors import DATABASE_FAULTS
+    from db.errors import DATABASE_FAULTS, words_of
     from resolvers.errors import Refusal
     from server.settings import SettingsError
 
@@ -49,7 +49,7 @@ def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory |
     except DATABASE_FAULTS as error:
         logging.getLogger(__name__).debug("database fault", exc_info=True)
         fail(
-            f"the database cannot be used ({type(error).__name__}). Check HANDOFF_DATABASE_URL, that the "
+            f"the database cannot be used: {words_of(error)}. Check HANDOFF_DATABASE_URL, that the "
             'server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
         )
     except KeyboardInterrupt:
