@@ -96,13 +96,13 @@ def sqlite_pools(address: URL) -> tuple[Pool, Pool]:
 
 
 def _check_file(file: Path) -> None:
-    """Make the folder of a database; where the file is there, look whether it is one.
+    """Make the folder of a database, for its owner alone; where the file is there, look whether it is one.
 
     Raises:
         ValueError: it cannot be used.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if file.exists():
             with closing(sqlite3.connect(file, timeout=0)) as connection:
                 connection.execute("PRAGMA schema_version")

@@ -11,6 +11,7 @@ checkpoint, which waits for the disk, and SQLAlchemy's statements have the drive
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -40,8 +41,9 @@ class FileConnection(sqlite3.Connection):
     traceback of whoever was cancelled does: SQLite closes a connection after its statements (Python 3.11).
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
-        super().__init__(*args, **options)
+    def __init__(self, database: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
+        _make_private(database)
+        super().__init__(database, *args, **options)
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
 
     def cursor(self, *args: Any) -> Any:  # noqa: ANN401 (the driver's)
@@ -55,6 +57,16 @@ class FileConnection(sqlite3.Connection):
         for cursor in list(self._cursors):
             cursor.close()
         super().close()
+
+
+def _make_private(database: str) -> None:
+    """Make the file, for its owner alone; SQLite gives what it puts beside it the same mode.
+
+    One that is there is left alone, and not even opened: to close it would take the locks away that this
+    process holds on it. What else is wrong SQLite says itself.
+    """
+    with suppress(OSError):
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 class WritingConnection(FileConnection):
