@@ -24,6 +24,7 @@ from functools import lru_cache
 from notify.mail_text import one_line, shortened
 
 _LOCAL_PART = re.compile(r"""[^\s()<>\[\]\\,;:@".]+(\.[^\s()<>\[\]\\,;:@".]+)*""")
+_SEVERAL = re.compile(r"[<>]|@[^,]*,")  #: before the last address of a list
 _LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 
@@ -112,11 +113,13 @@ def sender_address(sender: str) -> Address:
     """Read ``Name <address>`` or a bare address.
 
     Raises:
-        UnusableAddress: there is no usable address in it.
+        UnusableAddress: there is no usable address in it, or more than one.
     """
     if not sender.endswith(">"):
         return address("", sender.strip())
     name, bracket, email = sender[:-1].rpartition("<")
+    if _SEVERAL.search(name):
+        raise UnusableAddress("This is more than one address.")
     return address(name.strip().strip('"'), email.strip() if bracket else "")
 
 

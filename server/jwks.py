@@ -182,6 +182,15 @@ class ProviderTokens:
             return proof_of(claims, email=_verified_email(claims), leeway=CLOCK_SKEW)
 
 
+def keys_in_file(file: Path) -> dict[str, PyJWK]:
+    """Return the keys of a file that can be used, by their names.
+
+    Raises:
+        OSError, ValueError, RecursionError: it cannot be read.
+    """
+    return _usable(json.loads(file.read_bytes()))
+
+
 def _usable(document: object) -> dict[str, PyJWK]:
     """Return the keys of a document by their names: public, for signing, of an algorithm that is allowed."""
     listed = document.get("keys") if isinstance(document, dict) else None

@@ -14,9 +14,7 @@ from db.deliveries import DeliveryRow
 from db.enums import DeliveryKind
 from db.session import Database, new_id
 from notify.broadcast.wakeups import Wakeups
-from notify.dkim import Sign, make_signer
 from notify.feed import Feed
-from notify.mail_headers import UnusableAddress, sender_address
 from notify.outbox import MailSettings, Outbox
 from notify.presence import Presence
 from notify.psa.addresses import AllowedHosts
@@ -33,14 +31,15 @@ from schema.documents import read_manifest
 from schema.selections import Selections
 from schema.streams import Streams
 from server.auth import Identify, Tokens
-from server.jwks import KeySet, ProviderTokens
+from server.jwks import KeySet, ProviderTokens, keys_in_file
 from server.key_uses import KeyUses
 from server.links import ClaimLink, Links
 from server.login_mails import LoginMails
-from server.mail_sink import MailSink
+from server.mailing import make_mailers, open_mail_server
 from server.outages import Outages
 from server.rate_limits import RateLimits
 from server.settings import Settings, SettingsError
+from server.web_addresses import is_everywhere
 
 _NEW_KEY = "openssl rand -base64 32 | tr +/ -_"
 
@@ -67,28 +66,6 @@ def open_wakeups(settings: Settings) -> Wakeups:
         return Wakeups(settings.broadcast_url.get_secret_value())
     except ValueError as error:
         raise SettingsError(f"HANDOFF_BROADCAST_URL: {error}") from None
-
-
-def open_mail_server(settings: Settings, stack: AsyncExitStack) -> MailServer:
-    """Return the mail server of the settings; where there is none, start one that writes files.
-
-    Raises:
-        SettingsError: the URL or the folder cannot be used.
-    """
-    url = settings.smtp_url.get_secret_value()
-    if not url:
-        sink = MailSink(settings.mail_folder)
-        try:
-            url = sink.start()
-        except OSError as error:
-            raise SettingsError(
-                f"HANDOFF_MAIL_FOLDER: no mails can be filed there: {error.strerror}"
-            ) from None
-        stack.callback(sink.stop)
-    try:
-        return MailServer.from_url(url)
-    except ValueError as error:
-        raise SettingsError(f"HANDOFF_SMTP_URL: {error}") from None
 
 
 def make_outbox(settings: Settings, database: Database, mail_server: MailServer) -> Outbox:
@@ -137,39 +114,18 @@ def make_note_outbox(settings: Settings, database: Database) -> NoteOutbox | Non
     return NoteOutbox(database, gateway, notes, utc_now)
 
 
-def make_mailers(settings: Settings, mail_server: MailServer, count: int) -> list[Mailer]:
-    """Make that many connections to a mail server, without connecting.
-
-    Raises:
-        SettingsError: the sender or the DKIM key cannot be used.
-    """
-    sign = read_signer(settings)
-    return [Mailer(mail_server, sign=sign) for _ in range(count)]
-
-
-def read_signer(settings: Settings) -> Sign | None:
-    """Return what signs mails for the sender's domain, None where they are not signed.
-
-    Raises:
-        SettingsError: the sender or the DKIM key cannot be used.
-    """
-    try:
-        domain = sender_address(settings.mail_from).domain
-    except UnusableAddress:
-        raise SettingsError('HANDOFF_MAIL_FROM must be like "Handoff <handoff@example.com>".') from None
-    if settings.dkim_key_file is None:
-        return None
-    try:
-        key = settings.dkim_key_file.read_bytes()
-        return make_signer(domain=domain, selector=settings.dkim_selector, key=key)
-    except OSError as error:
-        raise SettingsError(f"HANDOFF_DKIM_KEY_FILE: the key cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise SettingsError(f"HANDOFF_DKIM_KEY_FILE: {error}.") from None
-
-
 def make_links(settings: Settings) -> Links:
-    """Make what signs and reads the links in mails."""
+    """Make what signs and reads the links in mails.
+
+    Raises:
+        SettingsError: they would lead nowhere.
+    """
+    if not (settings.public_url or settings.demo) and is_everywhere(settings.host):
+        raise SettingsError(
+            f"HANDOFF_PUBLIC_URL must be set: with HANDOFF_HOST={settings.host} the service listens on every "
+            "address, and links in mails would lead to none. Write what people reach it by, like "
+            "https://handoff.example.com."
+        )
     secret = settings.secret.get_secret_value()
     return Links(settings.link_base, secret, claim_for=timedelta(hours=settings.claim_link_hours))
 
@@ -297,10 +253,35 @@ def _make_provider(settings: Settings) -> tuple[KeySet | None, ProviderTokens | 
     """
     if not settings.jwks:
         return None, None
-    if not settings.jwks.startswith(("https://", "http://")) and not Path(settings.jwks).is_file():
+    if _has_keys_in_file(settings) and not Path(settings.jwks).is_file():
         raise SettingsError("HANDOFF_JWKS: there is no such file.")
     keys = KeySet(settings.jwks, settings.jwks_cache)
     return keys, ProviderTokens(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+
+
+def check_provider(settings: Settings) -> None:
+    """Find out whether a file of the identity provider's keys has one; a URL may come to have one later.
+
+    Raises:
+        SettingsError: it has none.
+    """
+    if not _has_keys_in_file(settings):
+        return
+    try:
+        keys = keys_in_file(Path(settings.jwks))
+    except OSError as error:
+        raise SettingsError(f"HANDOFF_JWKS: the file cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        keys = {}
+    if not keys:
+        raise SettingsError(
+            "HANDOFF_JWKS: the file holds no key that can be used: a JWKS document of public keys for RS256, "
+            "ES256 or EdDSA, each with a kid."
+        )
+
+
+def _has_keys_in_file(settings: Settings) -> bool:
+    return bool(settings.jwks) and not settings.jwks.startswith(("https://", "http://"))
 
 
 def _mailer_opener(settings: Settings, stack: AsyncExitStack) -> Callable[[], Mailer]:

@@ -18,7 +18,8 @@ from server.assessors import check_assessor
 from server.collector import settle_collector
 from server.demo import create_demo
 from server.listening import check_address
-from server.process import Node, open_database, open_mail_server, read_signer
+from server.mailing import open_mail_server, read_signer, warn_of_files
+from server.process import Node, check_provider, open_database
 from server.settings import Settings, SettingsError
 from server.supervisor import Place
 from server.wires import SocketProtocol
@@ -164,6 +165,8 @@ async def _check(settings: Settings) -> None:
             open_mail_server(settings, stack)
             read_signer(settings)
             check_assessor(settings)
+        warn_of_files(settings)
+    check_provider(settings)
     await check_address(settings)
 
 

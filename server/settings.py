@@ -5,17 +5,18 @@ import os
 import secrets
 from datetime import timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from notify.mail_headers import sender_address
+from server import env_file, web_addresses
 
 _SHORTEST_SECRET = 32  # bytes; RFC 7518 section 3.2 asks as many for HS256
-_ENV_FILE = ".env"
+_NEVER_EMPTY = ("database_url", "broadcast_url")
 
 
 class SettingsError(Exception):
@@ -26,12 +27,14 @@ class Settings(BaseSettings):
     """What an operator decides, from `HANDOFF_*` variables or a `.env` file in the working directory."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HANDOFF_", env_file=_ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix="HANDOFF_",
+        env_file=env_file.NAME,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
     )
 
-    demo: bool = Field(
-        False, description="Create demo data and allow the API to be explored without a token."
-    )
+    demo: bool = Field(False, description="Create demo data, and let the API be explored without a token.")
     secret: SecretStr = Field(
         SecretStr(""), description="Signs tokens; 32 random bytes or more. Required outside demo mode."
     )
@@ -48,10 +51,10 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="How many processes `handoff serve` runs on its address, each a node."
     )
-    public_url: str = Field(
+    public_url: Annotated[str, AfterValidator(web_addresses.public_address)] = Field(
         "", description="What people reach the service by, for links. Default: host and port."
     )
-    allowed_origins: Annotated[list[str], NoDecode] = Field(
+    allowed_origins: Annotated[list[Annotated[str, AfterValidator(web_addresses.origin)]], NoDecode] = Field(
         default_factory=list,
         description='Other origins whose pages may open a WebSocket, as JSON: ["https://app.example.com"].',
     )
@@ -64,7 +67,9 @@ class Settings(BaseSettings):
         None,
         description="A private RSA key in PEM; signs mails for the sender's domain. Empty: unsigned.",
     )
-    dkim_selector: str = Field("handoff", description="The DKIM selector under which the public key stands.")
+    dkim_selector: Annotated[str, AfterValidator(web_addresses.selector)] = Field(
+        "handoff", description="The DKIM selector under which the public key stands."
+    )
     mail_folder: Path = Field(Path("var/mail"), description="Where mails land while no mail server is set.")
     mail_connections: int = Field(
         8, ge=1, le=128, description="Connections to the mail server that one worker opens at most."
@@ -73,13 +78,9 @@ class Settings(BaseSettings):
     push_grace: float = Field(
         30, ge=0, le=3600, description="Seconds that a push may stay unconfirmed before the mail goes."
     )
-    token_hours: float = Field(
-        12, gt=0, le=24 * 366, description="How long a token of `handoff token` is valid."
-    )
-    login_hours: float = Field(
-        8, gt=0, le=24 * 366, description="How long the token of a login by mail is valid."
-    )
-    jwks: str = Field(
+    token_hours: float = Field(12, gt=0, le=24 * 366, description="How long a `handoff token` is valid.")
+    login_hours: float = Field(8, gt=0, le=24 * 366, description="How long a login by mail is valid.")
+    jwks: Annotated[str, AfterValidator(web_addresses.keys_address)] = Field(
         "",
         description="The identity provider's keys: the https:// URL of its JWKS document, or a file. Empty: "
         "people sign in by a link in a mail.",
@@ -156,7 +157,9 @@ class Settings(BaseSettings):
         description="Encrypt the credentials of PSAs: each 32 random bytes in base64url, apart by commas; "
         "the first encrypts. Empty: no PSA can be connected; in demo mode, one made from the secret.",
     )
-    psa_allowed_hosts: Annotated[list[str], NoDecode] = Field(
+    psa_allowed_hosts: Annotated[
+        list[Annotated[str, AfterValidator(web_addresses.allowed_host)]], NoDecode
+    ] = Field(
         default_factory=list,
         description="PSAs that may be inside the service's own network, as JSON: "
         '["halo.example.internal", "10.1.2.3:8443"].',
@@ -166,21 +169,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
 
-    @field_validator("public_url")
+    @model_validator(mode="before")
     @classmethod
-    def _without_slash(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value.rstrip("/")
-
-    @field_validator("jwks")
-    @classmethod
-    def _not_forgeable(cls, value: str) -> str:
-        """Refuse keys that come over the network unprotected: whoever changes them signs in as anybody."""
-        address = urlsplit(value)
-        if address.scheme == "http" and address.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise ValueError("must begin with https:// (http:// is for this machine alone), or name a file")
-        return value
+    def _without_empty(cls, given: dict[str, object]) -> dict[str, object]:
+        """Let an empty value mean the default, but where work would then go to another place."""
+        return {name: value for name, value in given.items() if value != "" or name in _NEVER_EMPTY}
 
     @field_validator("allowed_origins", "psa_allowed_hosts", mode="before")
     @classmethod
@@ -191,21 +184,24 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError('must be a JSON list, like ["one", "another"]') from None
 
-    @field_validator("dkim_key_file", "psa_ca_file", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: object) -> object:
-        return value or None  # a Path of nothing would be the working directory
-
     @field_validator("mail_from")
     @classmethod
     def _usable(cls, value: str) -> str:
         sender_address(value)  # a sender that cannot be written would fail every mail for good
         return value
 
+    @field_validator("encryption_keys")
+    @classmethod
+    def _not_none(cls, value: SecretStr) -> SecretStr:
+        if value and not value.get_secret_value().strip(", "):
+            raise ValueError("holds no key")
+        return value
+
     @property
     def link_base(self) -> str:
-        """The address that links begin with."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The address that links begin with; this machine itself where it listens on all addresses."""
+        named = "localhost" if web_addresses.is_everywhere(self.host) else self.host
+        host = f"[{named}]" if ":" in named else named
         return self.public_url or f"http://{host}:{self.port}"
 
     @property
@@ -230,20 +226,38 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
         except (OSError, UnicodeDecodeError):
-            raise SettingsError(f"{_ENV_FILE} cannot be read as UTF-8 text.") from None
+            raise SettingsError(f"{env_file.NAME} cannot be read as UTF-8 text.") from None
         if settings.jwks and not (settings.jwt_issuer and settings.jwt_audience):
             raise SettingsError(
                 "HANDOFF_JWKS needs HANDOFF_JWT_ISSUER and HANDOFF_JWT_AUDIENCE: without them a token that "
                 "the provider signed for another service would sign in here."
             )
-        if not settings.secret.get_secret_value() and settings.demo:
+        if (settings.jwt_issuer or settings.jwt_audience) and not settings.jwks:
+            raise SettingsError(
+                "HANDOFF_JWT_ISSUER and HANDOFF_JWT_AUDIENCE need HANDOFF_JWKS: without the provider's keys "
+                "its tokens sign nobody in."
+            )
+        secret = settings.secret.get_secret_value()
+        if not secret and settings.demo:
             return settings.model_copy(update={"secret": SecretStr(_write_secret())})
-        if len(settings.secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+        if len(secret.strip().encode()) < _SHORTEST_SECRET:
             raise SettingsError(
                 "HANDOFF_SECRET must be set to at least 32 random bytes, the same for every process. "
                 "Make one with: openssl rand -hex 32"
             )
         return settings
+
+
+def unknown_settings() -> dict[str, str | None]:
+    """Return the names that begin like a setting's and are none, each with the nearest one that is."""
+    known = [name.upper() for name in Settings.model_fields]
+    given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    ours = sorted(name.removeprefix("HANDOFF_") for name in given if name.startswith("HANDOFF_"))
+    return {
+        f"HANDOFF_{name}": next((f"HANDOFF_{near}" for near in get_close_matches(name, known, n=1)), None)
+        for name in ours
+        if name not in known
+    }
 
 
 def ensure_demo_file() -> None:
@@ -252,7 +266,7 @@ def ensure_demo_file() -> None:
     Raises:
         SettingsError: it cannot be written.
     """
-    if not Path(_ENV_FILE).exists():
+    if not Path(env_file.NAME).exists():
         _append("HANDOFF_DEMO=1\n")
         _write_secret()
 
@@ -265,14 +279,10 @@ def _write_secret() -> str:
 
 
 def _append(line: str) -> None:
-    path = Path(_ENV_FILE)
     try:
-        is_cut = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(f"\n{line}" if is_cut else line)
+        env_file.append(line)
     except OSError as error:
-        raise SettingsError(f"{_ENV_FILE} cannot be written here: {error.strerror}.") from None
+        raise SettingsError(f"{env_file.NAME} cannot be written here: {error.strerror}.") from None
 
 
 def _explain(error: ValidationError) -> str:

@@ -24,8 +24,9 @@ from schema.context import utc_now
 from server.assessors import make_assessors
 from server.collector import settle_collector
 from server.loops import Loop
+from server.mailing import open_mail_server, warn_of_files
 from server.outages import Outages
-from server.process import make_note_outbox, make_outbox, open_database, open_mail_server, open_wakeups
+from server.process import make_note_outbox, make_outbox, open_database, open_wakeups
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ async def run_worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    warn_of_files(settings)
     database, wakeups = open_database(settings), open_wakeups(settings)
     database.on_commit.append(wakeups.announce)
     outages = Outages(database)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from server.process import read_signer
+from server.mailing import read_signer
 from server.settings import SettingsError
 from tests.client import Api, make_settings
 from tests.mailing import outbox_of, remind, set_policy

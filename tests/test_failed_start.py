@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.processes import free_port
-from tests.terminal import Terminal
+from tests.terminal import SECRET, Terminal
 
 HOW_TO_GO_ON = "Set HANDOFF_HOST and HANDOFF_PORT to an address of this machine and a free port."
 
@@ -42,6 +42,39 @@ def test_a_setting_that_cannot_be_used_is_named_and_not_repeated(
     setting: str, value: str, sentence: str
 ) -> None:
     words = _words_of_failed_start(**{"port": str(free_port()), setting: value})
+
+    assert words.startswith(sentence)
+    assert "hunter2" not in words
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 (not listened on)
+def test_where_links_would_lead_nowhere_the_address_is_asked_for(host: str, command: str) -> None:
+    words = Terminal(secret=SECRET, host=host, port=str(free_port())).refused(command)
+
+    assert words == (
+        f"HANDOFF_PUBLIC_URL must be set: with HANDOFF_HOST={host} the service listens on every address, and "
+        "links in mails would lead to none. Write what people reach it by, like https://handoff.example.com."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "HANDOFF_JWKS: there is no such file."),
+        ("{", "HANDOFF_JWKS: the file holds no key that can be used"),
+        (
+            '{"keys": [{"kty": "oct", "kid": "hunter2", "k": "hunter2"}]}',
+            "HANDOFF_JWKS: the file holds no key",
+        ),
+    ],
+)
+def test_a_file_without_keys_of_the_provider_is_told(content: str | None, sentence: str) -> None:
+    if content is not None:
+        Path("keys.json").write_text(content)
+    provider = {"jwks": "keys.json", "jwt_issuer": "https://id.example", "jwt_audience": "handoff"}
+
+    words = Terminal(secret=SECRET, port=str(free_port()), **provider).refused("serve")
 
     assert words.startswith(sentence)
     assert "hunter2" not in words

@@ -1,7 +1,9 @@
 """The backend on Redis or Valkey, by PUBLISH and SUBSCRIBE."""
 
 import asyncio
+import re
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -87,6 +89,7 @@ def _client(url: str, timing: Timing) -> Redis:
     scheme, separator, rest = url.partition("://")
     known = "redis" if scheme.lower() == "valkey" else scheme.lower()
     try:
+        _check_path(known, urlsplit(f"{known}{separator}{rest}").path)
         return Redis.from_url(
             f"{known}{separator}{rest}",
             socket_timeout=timing.answer_seconds,
@@ -99,9 +102,20 @@ def _client(url: str, timing: Timing) -> Redis:
     except ValueError:
         # Without its cause, which may hold a part of the password.
         raise ValueError(
-            "The Redis broadcast URL cannot be read: check its port, its options, and that the password is "
-            "percent-encoded."
+            "The Redis broadcast URL cannot be read: check its port, the number of its database or the path "
+            "of its socket, its options, and that the password is percent-encoded."
         ) from None
+
+
+def _check_path(scheme: str, path: str) -> None:
+    """Refuse what redis-py (8.1) would pass over: it would connect to database 0, or to no socket.
+
+    Raises:
+        ValueError: the path names neither a database nor a socket.
+    """
+    named = path.strip("/")
+    if (not named) if scheme == "unix" else not re.fullmatch("[0-9]*", named):
+        raise ValueError
 
 
 def _text(value: bytes | str) -> str:

@@ -18,14 +18,18 @@ R = TypeVar("R")
 
 def load_settings() -> "Settings":
     """Read the settings and set logging up; end the program with a sentence where that fails."""
+    import logging
+
     from server import logs
-    from server.settings import Settings, SettingsError
+    from server.settings import Settings, SettingsError, unknown_settings
 
     try:
         settings = Settings.load()
     except SettingsError as error:
         fail(str(error))
     logs.set_up(settings.log_level)
+    for name, nearest in unknown_settings().items():
+        logging.getLogger(__name__).warning("unknown setting", extra={"setting": name, "nearest": nearest})
     return settings
 
 
