@@ -6,8 +6,11 @@ import sys
 #: What every record has, and what uvicorn adds for colour.
 _OWN = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName", "color_message"}
 
-#: Clients of language models. At `debug` they would log what they send.
-_TALKATIVE = ("openai", "anthropic", "httpx2", "httpcore2", "pydantic_ai")
+#: The packages that are ours, and log no values. At `debug` others do: the parameters of statements
+#: (aiosqlite), rows (sqlalchemy), frames (websockets), requests. So they are not asked for that.
+_OURS = ("server", "schema", "resolvers", "notify", "assist", "db")
+#: Clients of language models and PSAs. At `info` they would log where they ask.
+_TALKATIVE = ("openai", "anthropic", "httpx", "httpx2", "httpcore2", "pydantic_ai")
 
 
 class WithFields(logging.Formatter):
@@ -20,10 +23,14 @@ class WithFields(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Log to standard error from this level on."""
+    """Log to standard error from this level on; what is not ours from `info` on at the lowest."""
+    lowest = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(WithFields("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=max(lowest, logging.INFO), handlers=[handler])
+    if lowest < logging.INFO:
+        for name in _OURS:
+            logging.getLogger(name).setLevel(lowest)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the revision
     logging.getLogger("uvicorn.error.sockets").setLevel(logging.WARNING)  # of each that is opened
     for name in _TALKATIVE:
