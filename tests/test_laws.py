@@ -78,6 +78,12 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in names if not re.search(rf"\b{name}\b", operations)] == []
 
 
+def test_the_readme_asks_for_nothing_that_holds_this_year_alone() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"\b20[0-9]{2}-[0-9]{2}\b", readme) == []
+
+
 def test_no_file_outside_the_documentation_speaks_of_one_machine() -> None:
     found = [
         f"{_name(file)}: {match.group()}"
