@@ -17,6 +17,7 @@ FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /data handoff \
     && install --directory --owner=handoff --group=handoff /data /data/var /data/var/mail
 COPY --from=build /opt/handoff /opt/handoff
+# Every address of the container: HANDOFF_PUBLIC_URL has to say what people reach it by.
 ENV PATH=/opt/handoff/bin:$PATH PYTHONUNBUFFERED=1 HANDOFF_HOST=0.0.0.0
 USER handoff
 WORKDIR /data

@@ -1,8 +1,10 @@
 """The roles of PostgreSQL belong to its whole server; who owns the tables need be no superuser."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +18,7 @@ from tests.patience import PATIENCE
 from tests.servers.postgres import PostgresServer
 from tests.servers.processes import HandoffProcess
 
+COMPOSE = Path(__file__).parent.parent / "compose.yaml"
 PROTECTION = text(
     "SELECT count(*) FILTER (WHERE policyname = 'handoff_app'), "
     "count(*) FILTER (WHERE policyname = 'handoff_worker') FROM pg_policies"
@@ -82,6 +85,34 @@ async def test_an_owner_who_is_no_superuser_migrates_and_serves(
     assert (own, all_) == (("handoff_app", 6), ("handoff_worker", 7))
     await database.dispose()
     await administrator.dispose()
+
+
+async def test_the_containers_make_an_owner_who_is_no_superuser(bare_server: PostgresServer) -> None:
+    for statement in _statements_of_compose(password="hunter2"):
+        await asyncio.to_thread(bare_server._administrating().execute, statement)
+    database = _open(bare_server, "handoff", user="handoff")
+
+    await _migrate(database)
+    cast = await make_cast(database)
+    async with database.reading(cast.account_id) as tx:
+        own = await _user_and_count(tx)
+    async with database.owning() as owning:
+        is_superuser = await owning.fetch_value(
+            text("SELECT rolsuper FROM pg_roles WHERE rolname = 'handoff'")
+        )
+
+    assert own == ("handoff_app", 6)
+    assert is_superuser is False
+    await database.dispose()
+
+
+def _statements_of_compose(*, password: str) -> list[str]:
+    """Return what `compose.yaml` has PostgreSQL run on its first start."""
+    script = re.search(r"<<'SQL'\n(.+?)\n +SQL\n", COMPOSE.read_text(), re.DOTALL)
+    assert script is not None
+    statements = [statement.strip() for statement in script[1].split(";") if statement.strip()]
+    assert len(statements) == 3
+    return [statement.replace(":'password'", f"'{password}'") for statement in statements]
 
 
 def _open(server: PostgresServer, name: str, *, user: str | None = None) -> Database:
