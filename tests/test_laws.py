@@ -20,9 +20,8 @@ from schema.queries import Query
 from schema.subscriptions import Subscription
 from server.settings import Settings
 from tests.documents import SCHEMA
+from tests.modules import ROOT, modules, name_of, tree_of
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("schema", "resolvers", "notify", "assist", "db", "server")
 #: What git does not keep, by the name of its folder; hidden ones are passed over as well.
 NOT_KEPT = {"node_modules", "__pycache__", "var", "dist", "build", "htmlcov"}
 PLACES_OF_A_MACHINE = re.compile(r"(?<![\w.:/])/(?:home|root|Users|work)/\w")
@@ -59,14 +58,14 @@ def test_every_root_field_has_a_permission(root: type) -> None:
 
 
 def test_the_environment_is_read_by_the_settings_alone() -> None:
-    readers = {_name(file) for file in _modules() if _reads_environment(_tree(file))}
+    readers = {name_of(file) for file in modules() if _reads_environment(tree_of(file))}
 
     assert readers <= {"server/settings.py"}
-    assert _reads_environment(_tree(ROOT / "tests/servers/postgres.py"))  # it would be noticed
+    assert _reads_environment(tree_of(ROOT / "tests/servers/postgres.py"))  # it would be noticed
 
 
 def test_events_are_written_by_the_one_function_that_numbers_them() -> None:
-    writers = {_name(file) for file in _modules() if _writes_events(_tree(file))}
+    writers = {name_of(file) for file in modules() if _writes_events(tree_of(file))}
 
     assert writers == {"db/events.py"}
 
@@ -86,7 +85,7 @@ def test_the_readme_asks_for_nothing_that_holds_this_year_alone() -> None:
 
 def test_no_file_outside_the_documentation_speaks_of_one_machine() -> None:
     found = [
-        f"{_name(file)}: {match.group()}"
+        f"{name_of(file)}: {match.group()}"
         for file in _kept_files()
         if file.relative_to(ROOT).parts[0] != "docs"
         for match in PLACES_OF_A_MACHINE.finditer(file.read_text(encoding="utf-8", errors="replace"))
@@ -99,7 +98,7 @@ def test_what_language_models_need_is_imported_by_no_other_module() -> None:
     """Optional packages must not be missed by those who do without, nor slow their start down."""
     speakers = {"assist.llm", "assist.language_models"}
     names = {
-        _name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in _modules()
+        name_of(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in modules()
     }
     look = (
         "import sys, importlib; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sys.modules)"
@@ -175,12 +174,6 @@ def _is_write(node: ast.AST, table: set[str]) -> bool:
     return isinstance(called, ast.Name) and called.id in WRITES and not table.isdisjoint(targets)
 
 
-def _modules() -> Iterator[Path]:
-    """Yield every module that is shipped, but the migrations: they are written once and stay."""
-    for package in PACKAGES:
-        yield from (file for file in (ROOT / package).rglob("*.py") if "migrations" not in file.parts)
-
-
 def _kept_files() -> Iterator[Path]:
     for folder, below, files in os.walk(ROOT):
         below[:] = [name for name in below if name not in NOT_KEPT and (name == ".ci" or name[0] != ".")]
@@ -188,11 +181,3 @@ def _kept_files() -> Iterator[Path]:
         yield from (
             Path(folder, name) for name in files if name != ".git" and not name.startswith(".coverage")
         )
-
-
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
-def _name(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
