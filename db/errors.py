@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -61,10 +62,18 @@ def driver_fault(error: BaseException | None) -> BaseException | None:
     while error is not None:
         if isinstance(error, DBAPIError) and error.orig is not None:
             return error.orig.__cause__ or error.orig  # SQLAlchemy's own class stands before asyncpg's
-        if isinstance(error, (*DATABASE_FAULTS, *_OF_DRIVERS)):
+        if isinstance(error, (SQLAlchemyError, *_OF_DRIVERS)) or _is_from_here(error):
             return error
         error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
     return None
+
+
+def _is_from_here(error: BaseException) -> bool:
+    """Tell whether the system refused something to this folder; it may have been to any other."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return isinstance(error, OSError) and any(
+        frame.f_globals.get("__name__", "").startswith("db.") for frame in frames
+    )
 
 
 def is_outage(fault: BaseException) -> bool:

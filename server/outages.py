@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import ref
 
 from db.errors import driver_fault, is_outage, words_of
 from db.session import Database
@@ -56,7 +57,8 @@ class Outages(logging.Filter):
         self._clock = clock
         self._outage: _Outage | None = None
         self._told: dict[tuple[str, str, str], _Told] = {}
-        self._last: tuple[logging.LogRecord | None, bool] = (None, True)
+        #: The last record, and what was found of it; weakly, since its traceback holds all that had failed.
+        self._last: tuple[Callable[[], logging.LogRecord | None], bool] = (lambda: None, True)
         self._doubted = asyncio.Event()  #: there was a fault, and nobody has looked since
         self._task: asyncio.Task[None] | None = None
 
@@ -78,9 +80,9 @@ class Outages(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record is to be logged; take its traceback off where that was logged before."""
         seen, is_logged = self._last
-        if seen is not record:  # each handler asks, and the first answer counts
+        if seen() is not record:  # each handler asks, and the first answer counts
             is_logged = self._judge(record)
-            self._last = (record, is_logged)
+            self._last = (ref(record), is_logged)
         return is_logged
 
     def _judge(self, record: logging.LogRecord) -> bool:
@@ -109,14 +111,14 @@ class Outages(logging.Filter):
         """Tell whether the same was not logged within the last minute; it says what was held back since."""
         now = self._clock()
         self._forget(now)
-        told = self._told.setdefault(self._kind_of(record, fault), _Told(now))
-        if told.at == now:
-            return True
-        told.held_back += 1
-        if now - told.at < _REPEAT_SECONDS:
+        kind = self._kind_of(record, fault)
+        told = self._told.get(kind)
+        if told is not None and now - told.at < _REPEAT_SECONDS:
+            told.held_back += 1
             return False
-        record.held_back = told.held_back - 1
-        told.at, told.held_back = now, 0
+        if told is not None:
+            record.held_back = told.held_back
+        self._told[kind] = _Told(now)
         return True
 
     def _kind_of(self, record: logging.LogRecord, fault: BaseException) -> tuple[str, str, str]:
@@ -157,7 +159,7 @@ class Outages(logging.Filter):
             )
             _say(self._outage, now)
         elif now - before.told_at >= _REPEAT_SECONDS:
-            before.told_at = now
+            before.condition, before.told_at = condition, now
             _say(before, now)
 
 

@@ -1,11 +1,13 @@
 """What the log tells of an outage of the database: each fault once, then one line a minute, and its end."""
 
 import asyncio
+import gc
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -107,6 +109,17 @@ def test_the_same_fault_is_logged_once_a_minute_and_its_traceback_once(
     assert caplog.records[-1].__dict__["held_back"] == 2
 
 
+def test_a_fault_is_not_kept_beyond_its_line(outages: Outages) -> None:
+    fault = full_disk()
+    kept = ref(fault)
+
+    assert outages.filter(logging.makeLogRecord({"exc_info": (DBAPIError, fault, None)}))
+    del fault
+    gc.collect()
+
+    assert kept() is None
+
+
 def test_the_traceback_of_a_fault_is_logged_again_when_it_had_not_come_for_long(
     outages: Outages, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +136,7 @@ def test_the_traceback_of_a_fault_is_logged_again_when_it_had_not_come_for_long(
     "error",
     [
         ValueError("a fault of ours"),
+        ConnectionRefusedError("of a mail server"),
         DBAPIError("INSERT", None, sqlite3.IntegrityError("UNIQUE constraint failed"), hide_parameters=True),
         DBAPIError("SELECT", None, sqlite3.ProgrammingError("wrong number of values"), hide_parameters=True),
     ],
@@ -138,7 +152,8 @@ def test_a_fault_of_ours_is_logged_each_time(
 
 def test_faults_whose_words_always_differ_are_not_remembered_for_ever(outages: Outages) -> None:
     for number in range(1000):
-        _log("due work not done", OSError(f"fault {number}"))
+        fault = sqlite3.OperationalError(f"fault {number}")
+        _log("due work not done", DBAPIError("SELECT", None, fault, hide_parameters=True))
 
     assert len(outages._told) <= 201
 
