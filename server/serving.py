@@ -160,14 +160,16 @@ async def _run(server: Server, listeners: list[socket.socket] | None) -> None:
 
 async def _check(settings: Settings) -> None:
     """Try what uvicorn would only find out after the welcome, and tell with a traceback."""
-    if settings.worker == "on" or not settings.jwks:
+    sends_mails = settings.worker == "on" or not settings.jwks
+    if sends_mails:
         async with AsyncExitStack() as stack:
             open_mail_server(settings, stack)
             read_signer(settings)
             check_assessor(settings)
-        warn_of_files(settings)
     check_provider(settings)
     await check_address(settings)
+    if sends_mails:
+        warn_of_files(settings)
 
 
 async def _prepare_demo(settings: Settings) -> None:

@@ -81,7 +81,6 @@ async def run_worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    warn_of_files(settings)
     database, wakeups = open_database(settings), open_wakeups(settings)
     database.on_commit.append(wakeups.announce)
     outages = Outages(database)
@@ -90,6 +89,7 @@ async def run_worker(settings: Settings) -> None:
     try:
         async with working(settings, database, wakeups):
             settle_collector()
+            warn_of_files(settings)
             log.info("worker started", extra={"loop": type(loop).__module__.partition(".")[0]})
             await stopped.wait()
             log.info("worker stopping")
