@@ -16,7 +16,8 @@ from notify.mail_headers import sender_address
 from server import env_file, web_addresses
 
 _SHORTEST_SECRET = 32  # bytes; RFC 7518 section 3.2 asks as many for HS256
-_NEVER_EMPTY = ("database_url", "broadcast_url")
+#: Where a variable that came out empty by mistake would send work elsewhere, or lift a limit.
+_NEVER_EMPTY = ("database_url", "broadcast_url", "mutation_limit", "connect_limit", "stranger_limit")
 
 
 class SettingsError(Exception):
@@ -172,7 +173,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, given: dict[str, object]) -> dict[str, object]:
-        """Let an empty value mean the default, but where work would then go to another place."""
+        """Let an empty value mean the default."""
         return {name: value for name, value in given.items() if value != "" or name in _NEVER_EMPTY}
 
     @field_validator("allowed_origins", "psa_allowed_hosts", mode="before")

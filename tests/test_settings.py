@@ -11,7 +11,7 @@ from server.settings import Settings, SettingsError, ensure_demo_file, unknown_s
 
 SECRET = "0123456789abcdef0123456789abcdef"
 PASSWORD = "hunter2"
-NEVER_EMPTY = {"secret", "database_url", "broadcast_url"}
+NEVER_EMPTY = {"secret", "database_url", "broadcast_url", "mutation_limit", "connect_limit", "stranger_limit"}
 OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
@@ -115,9 +115,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(
     assert refusal.value.__suppress_context__  # its cause would repeat the value in a traceback
 
 
-@pytest.mark.parametrize(
-    "name", sorted(Settings.model_fields.keys() - {"secret", "database_url", "broadcast_url"})
-)
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - NEVER_EMPTY))
 def test_an_empty_value_means_the_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANDOFF_SECRET", SECRET)
     Path(".env").write_text("HANDOFF_PORT=8123\n")  # the environment wins
