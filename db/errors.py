@@ -12,16 +12,13 @@ from sqlalchemy.exc import TimeoutError as NoneLeftError
 #: The database is away, refuses, or lacks the tables. For entry points that end with a sentence.
 DATABASE_FAULTS = (SQLAlchemyError, OSError)
 
-#: Classes of PostgreSQL's errors (manual, appendix A) that say nothing about what was asked for: the
-#: connection failed, there is no room for one, the server stops or is starting.
-_AWAY_CLASSES = {"08", "53", "57"}
-_CANCELED = "57014"  #: of the last class, but the server is there: a statement took too long for it
+_OF_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+#: Classes of PostgreSQL's errors (manual, appendix A) that say nothing about what was asked: no connection,
+#: no sign-in, no such database, no room, an operator, the system.
+_AWAY_CLASSES = {"08", "28", "3D", "53", "57", "58"}
+_CANCELED = "57014"  #: of such a class, but the server is there: a statement took too long for it
 #: SQLite's primary result codes of the same meaning.
 _AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_OF_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
-#: Classes of SQLSTATE by which a server says that it cannot work now, whatever it is asked: no connection, no
-#: sign-in, no such database, nothing left, an operator, the system. Source: PostgreSQL manual, appendix A.
-_UNABLE = ("08", "28", "3D", "53", "57", "58")
 #: Those that name what was stored: a value that does not fit, a constraint.
 _WITH_VALUES = ("22", "23")
 
@@ -57,6 +54,8 @@ def is_away(fault: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None) or ""
     code = getattr(cause, "sqlite_errorcode", None) or 0
     return (state[:2] in _AWAY_CLASSES and state != _CANCELED) or code & 0xFF in _AWAY_CODES
+
+
 def driver_fault(error: BaseException | None) -> BaseException | None:
     """Return what the driver, or the way to the database, said; None for a fault of another kind."""
     while error is not None:
@@ -77,9 +76,8 @@ def _is_from_here(error: BaseException) -> bool:
 
 
 def is_outage(fault: BaseException) -> bool:
-    """Tell whether the database could not work, rather than that it was asked wrongly."""
-    unable = (OSError, NoneLeftError, asyncpg.InterfaceError, sqlite3.OperationalError)
-    return isinstance(fault, unable) or str(getattr(fault, "sqlstate", "")).startswith(_UNABLE)
+    """Tell of a driver's fault whether the database could not work, rather than that it was asked wrongly."""
+    return is_away(fault) or isinstance(fault, asyncpg.InterfaceError)
 
 
 def words_of(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """The time in which this node cannot reach its database.
 
 Whoever meets it says so, and waits; the feed, which reads anyway, ends it for all. So however many wait, one
-asks whether the database is back, and the log says once that it is away.
+asks whether the database is back, and the log says once that they wait.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Outage:
         if not is_away(fault):
             return False
         if not self.is_on:
-            log.error("database is away", exc_info=fault)
+            log.error("subscriptions wait for the database", exc_info=fault)
             self._begun.set()
             self._over.clear()
         return True
@@ -49,7 +49,7 @@ class Outage:
     def end(self) -> None:
         """Take notice that the database has answered."""
         if self.is_on:
-            log.warning("database is back")
+            log.warning("subscriptions go on")
             self._begun.clear()
             self._over.set()
 

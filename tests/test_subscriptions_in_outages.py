@@ -120,8 +120,10 @@ async def test_what_runs_goes_on_and_nothing_is_missed_and_nothing_comes_twice(
             assert [event["handoff"]["id"] for event in told] == [*meanwhile, later]
             assert not any(event.get("missedBefore") for event in told)
         assert [operation.arrived.qsize() for operation in operations] == [0] * 3
-    assert [fault for fault in faults(caplog) if fault != "receipts not recorded"] == ["database is away"]
-    assert caplog.messages.count("database is back") == 1
+    assert [fault for fault in faults(caplog) if fault != "receipts not recorded"] == [
+        "subscriptions wait for the database"
+    ]
+    assert caplog.messages.count("subscriptions go on") == 1
 
 
 async def test_whose_rights_ended_meanwhile_is_told_of_nothing_that_came_meanwhile(apart: Apart) -> None:
@@ -224,7 +226,7 @@ async def test_who_connects_in_an_outage_is_told_to_come_again(
         {"message": "The database is away. Try again later.", "extensions": {"code": "INTERNAL"}}
     ]
     await apart.mend()
-    assert faults(caplog) == ["database is away"]
+    assert faults(caplog) == ["subscriptions wait for the database"]
 
 
 async def test_the_people_of_a_node_that_was_cut_off_for_long_are_online_as_soon_as_it_is_back(
@@ -267,10 +269,10 @@ async def test_the_client_of_graphql_ws_goes_on_with_the_same_operations(
         assert (await escalate(address, cast, await new_session(url, cast), notes="before")) == 1
 
         await asyncio.to_thread(postgres.stop)
-        await until_said(node, "database is away")
+        await until_said(node, "subscriptions wait for the database")
         await asyncio.sleep(LOOKED_AT)  # nobody is told that they were looked at in vain
         await asyncio.to_thread(postgres.start)
-        await until_said(node, "database is back")
+        await until_said(node, "subscriptions go on")
         assert (await escalate(address, cast, await new_session(url, cast), notes="after")) == 1
 
         seen = await seeing
