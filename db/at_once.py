@@ -33,8 +33,8 @@ class Lock:
     """
 
     name: str
-    statement: str  #: $1 is the account, $2 the id of what is locked; $3 its version, where that matters
-    has_version: bool = False
+    statement: str  #: $1 is the account, $2 the id of what is locked; $3 the value of a condition
+    has_condition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Hold:
 
     lock: Lock
     locked_id: UUID
-    version: str | None = None  #: for a lock that has one: what has changed since is not locked
+    value: str | None = None  #: of the condition, for a lock that has one
 
     @property
     def values(self) -> tuple[UUID | str, ...]:
         """What the lock is given after the account."""
-        return (self.locked_id,) if self.version is None else (self.locked_id, self.version)
+        return (self.locked_id,) if self.value is None else (self.locked_id, self.value)
 
 
 class AtOnce:
@@ -57,7 +57,7 @@ class AtOnce:
     def __init__(self, lock: Lock, statement: Native) -> None:
         self.statement = statement
         self._lock = lock
-        self._kinds = ["uuid", "uuid", *["text"] * lock.has_version]  #: of what the lock is given
+        self._kinds = ["uuid", "uuid", *["text"] * lock.has_condition]  #: of what the lock is given
         self._name = f"pg_temp.at_once_{next(_NUMBERS)}"
 
     @cached_property

@@ -180,6 +180,12 @@ async def skip_unsent(tx: Transaction, handoff_id: UUID, reason: SkipReason) -> 
     return await _skip(tx, handoff_id, reason)
 
 
+async def lock_unsent(tx: Transaction, handoff_ids: Sequence[UUID]) -> None:
+    """Lock what is still to be sent or confirmed about handoffs, before `skip_unsent` of more than one."""
+    if len(handoff_ids) > 1:
+        await lock(tx, deliveries.c.handoff_id.in_(handoff_ids), is_unsent(deliveries))
+
+
 async def lock_ids(tx: Transaction, delivery_ids: Sequence[UUID]) -> None:
     """Lock these deliveries."""
     await lock(tx, has_id(delivery_ids))

@@ -22,12 +22,13 @@ from sqlalchemy import (
 
 from db.children import pages_of
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
-from db.models import account_policies, handoffs, sessions
+from db.models import account_policies, handoffs, sessions, users
 from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own, value
 from db.session import Transaction, columns_of
 from db.steps import Move
 from db.types import UtcDateTime, later
+from db.users import is_responder
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def claiming(handoff_id: UUID, user_id: UUID, *, at: datetime) -> Move:
     """Give an open handoff to the user, for as long as the policy says; it matches none that is not open.
 
     The one statement is the arbiter: of any number that arrive together, the first to reach the row
-    changes it, and for every other the condition no longer holds.
+    changes it, and for every other the condition no longer holds. Nor does it match for a user who is no
+    responder any more; the caller holds them (`users.hold`), so that this stays so until the commit.
     """
     return Move(_CLAIM, {"claim_id": handoff_id, "claimer_id": user_id, "claim_at": at})
 
@@ -123,18 +125,12 @@ async def extend_claim(tx: Transaction, handoff_id: UUID, *, expires_at: datetim
     await _move(tx, handoff_id, expires, {"claim_expires_at": expires_at})
 
 
-async def reschedule_claims(tx: Transaction, *, expires_at: datetime | None) -> None:
-    """Set when every claim of the account expires, as if its holder worked on it now; None: they last."""
-    claimed = and_(tx.own(handoffs), handoffs.c.state == HandoffState.CLAIMED)
-    await tx.execute(update(handoffs).where(claimed).values(claim_expires_at=expires_at))
-
-
 async def release(
-    tx: Transaction, handoff_id: UUID, user_id: UUID, *, at: datetime, next_reminder_at: datetime | None
+    tx: Transaction, handoff_id: UUID, holder_id: UUID, *, at: datetime, next_reminder_at: datetime | None
 ) -> HandoffRow | None:
-    """Put a handoff that the user has claimed back into the queue; None where they have not."""
-    mine = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claimed_by_id == user_id)
-    return await _move(tx, handoff_id, mine, _reopened(at, next_reminder_at))
+    """Put a handoff that somebody has claimed back into the queue; None where they have not."""
+    held = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claimed_by_id == holder_id)
+    return await _move(tx, handoff_id, held, reopened(at, next_reminder_at))
 
 
 async def expire_claim(
@@ -142,7 +138,7 @@ async def expire_claim(
 ) -> HandoffRow | None:
     """Put a handoff whose claim has expired back into the queue; None where it has not (any more)."""
     expired = and_(handoffs.c.state == HandoffState.CLAIMED, handoffs.c.claim_expires_at <= at)
-    return await _move(tx, handoff_id, expired, _reopened(at, next_reminder_at))
+    return await _move(tx, handoff_id, expired, reopened(at, next_reminder_at))
 
 
 async def remind(
@@ -233,12 +229,8 @@ async def history(tx: Transaction, session_ids: Sequence[UUID], page: Page) -> d
     return await pages_of(tx, HandoffRow, handoffs.c.session_id, _NEWEST_FIRST, session_ids, page)
 
 
-def _session_has_domain(domain: object) -> ColumnElement[bool]:
-    same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
-    return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
-
-
-def _reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]:
+def reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]:
+    """Return what changes of a claimed handoff that comes back into the queue."""
     return {
         "state": HandoffState.OPEN,
         "claimed_by_id": None,
@@ -254,6 +246,11 @@ def _reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]
             (handoffs.c.intent == HandoffIntent.ESCALATE, literal(at + REACH_CHECK_EVERY, UtcDateTime))
         ),
     }
+
+
+def _session_has_domain(domain: object) -> ColumnElement[bool]:
+    same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
+    return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
 
 
 async def _page(
@@ -287,15 +284,17 @@ _ADD = (
     .returning(*_COLUMNS)
 )
 _claimed_at = value("claim_at", handoffs.c.claimed_at)
+_claimer = value("claimer_id", handoffs.c.claimed_by_id)
+_may_claim = select(users.c.id).where(own(users), users.c.id == _claimer, is_responder()).exists()
 #: As `AccountPolicy.claim_expires_at` tells; NULL where the account has no policy, or none for claims.
 _claim_lasts = select(account_policies.c.claim_expires_after).where(own(account_policies)).scalar_subquery()
 _CLAIM = (
     update(handoffs)
     .where(own(handoffs), handoffs.c.id == value("claim_id", handoffs.c.id))
-    .where(handoffs.c.state == HandoffState.OPEN)
+    .where(handoffs.c.state == HandoffState.OPEN, _may_claim)
     .values(
         state=HandoffState.CLAIMED,
-        claimed_by_id=value("claimer_id", handoffs.c.claimed_by_id),
+        claimed_by_id=_claimer,
         claimed_at=_claimed_at,
         claim_expires_at=later(_claimed_at, _claim_lasts),
     )

@@ -114,9 +114,9 @@ async def hold_of_handoff(tx: Transaction, handoff_id: UUID) -> None:
     await tx.lock(_HOLD_OF_HANDOFF, handoff_id)
 
 
-def holding_of_handoff(handoff_id: UUID) -> Hold:
-    """Return what `hold_of_handoff` does, for a move that is all of its transaction."""
-    return Hold(_HOLD_OF_HANDOFF, handoff_id)
+def holding_of_handoff(handoff_id: UUID, *, for_user_id: UUID) -> Hold:
+    """Return what `users.hold` and then `hold_of_handoff` do, for a move that is all of its transaction."""
+    return Hold(_HOLD_BOTH, handoff_id, str(for_user_id))
 
 
 def holding_unchanged(session_id: UUID, version: str) -> Hold:
@@ -310,10 +310,18 @@ _HOLD_OF_HANDOFF = Lock(
     "SELECT FROM sessions WHERE account_id = $1 AND id = "
     "(SELECT session_id FROM handoffs WHERE account_id = $1 AND id = $2) FOR UPDATE",
 )
+#: The user comes first: the condition does not depend on the session's row, and is found out before that is.
+_HOLD_BOTH = Lock(
+    "hold_user_and_session_of_handoff",
+    "SELECT FROM sessions WHERE account_id = $1 AND id = "
+    "(SELECT session_id FROM handoffs WHERE account_id = $1 AND id = $2) "
+    "AND (SELECT id FROM users WHERE account_id = $1 AND id = $3::uuid FOR SHARE) IS NOT NULL FOR UPDATE",
+    has_condition=True,
+)
 _HOLD_UNCHANGED = Lock(
     "hold_unchanged_session",
     "SELECT FROM sessions WHERE account_id = $1 AND id = $2 AND xmin::text = $3 FOR UPDATE",
-    has_version=True,
+    has_condition=True,
 )
 #: The transaction that wrote the row as it is (PostgreSQL manual, 5.5).
 _VERSION = select(literal_column("sessions.xmin::text", Text()).label("version")).where(

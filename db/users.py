@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
 
+from db.at_once import Lock
 from db.enums import RESPONDER_ROLES, Role
 from db.errors import unique
 from db.models import users
@@ -55,12 +56,6 @@ async def add(tx: Transaction, *, email: str, name: str, role: Role, at: datetim
     return user_id
 
 
-async def deactivate(tx: Transaction, user_id: UUID) -> bool:
-    """Make the user inactive; return False when they were already."""
-    changed = update(users).where(tx.own(users), users.c.id == user_id, users.c.active).values(active=False)
-    return await tx.execute(changed) == 1
-
-
 async def sign_out(tx: Transaction, user_id: UUID, *, at: datetime) -> None:
     """Refuse every token of the user that was issued before this instant."""
     await change(tx, user_id, {"tokens_not_before": at})
@@ -77,9 +72,33 @@ async def lock(tx: Transaction, user_id: UUID) -> UserRow:
     return row
 
 
+async def lock_with_owners(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
+    """Return the users of this account among the ids and all its owners, held like `lock` does.
+
+    They are locked in the order of their ids: of two owners who remove each other, one comes second.
+    """
+    wanted = or_(users.c.id.in_(user_ids), users.c.role == Role.OWNER)
+    statement = _select(tx.own(users), wanted).order_by(users.c.id).with_for_update(key_share=True)
+    return {row.id: row for row in await tx.fetch_all(statement, UserRow)}
+
+
+async def hold(tx: Transaction, user_id: UUID) -> None:
+    """Keep a user from being changed until the transaction ends; others may hold them as well.
+
+    What is read after this is as the last change left it. It comes before the lock of a session: whoever
+    changes a user locks the sessions of their claims after that.
+    """
+    await tx.lock(_HOLD, user_id)
+
+
 async def change(tx: Transaction, user_id: UUID, values: dict[str, Any]) -> None:
-    """Set columns of a user of this account."""
-    await tx.execute(update(users).where(tx.own(users), users.c.id == user_id).values(values))
+    """Set columns of a user of this account.
+
+    Raises:
+        Taken: the address is, in whatever account.
+    """
+    with unique():
+        await tx.execute(update(users).where(tx.own(users), users.c.id == user_id).values(values))
 
 
 async def in_account(tx: Transaction) -> list[UserRow]:
@@ -94,6 +113,11 @@ async def by_ids(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRo
     return {row.id: row for row in rows}
 
 
+async def by_email(tx: Transaction, email: str) -> UserRow | None:
+    """Return the user of this account with this address, also a deleted one."""
+    return await tx.fetch_one(_select(tx.own(users), users.c.email == email), UserRow)
+
+
 async def responders(tx: Transaction) -> list[UserRow]:
     """Return everyone who may be told of an escalation of this account."""
     return await fetch(tx, ask_responders())
@@ -104,11 +128,15 @@ def ask_responders() -> Ask[UserRow]:
     return Ask(_RESPONDERS, UserRow, {})
 
 
+def is_responder() -> ColumnElement[bool]:
+    """Return the condition that a user is a responder, as `UserRow.is_responder` tells."""
+    return and_(users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES))
+
+
 def _select(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     return select(*columns_of(UserRow, users)).where(*conditions)
 
 
+_HOLD = Lock("hold_user", "SELECT FROM users WHERE account_id = $1 AND id = $2 FOR SHARE")
 _BY_IDS = _select(own(users), listed(users.c.id))
-_RESPONDERS = _select(
-    own(users), users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES)
-)
+_RESPONDERS = _select(own(users), is_responder())

@@ -1,7 +1,7 @@
 """Managing accounts, teams and users: for the command line, which asks no role."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from db import accounts, events, logins, users
@@ -10,8 +10,10 @@ from db.errors import Taken
 from db.events import Event
 from db.session import Transaction
 from db.users import UserRow
+from resolvers import people
 from resolvers.errors import BadInput
-from resolvers.inputs import MAX_LABEL, clean_email, clean_text
+from resolvers.inputs import MAX_LABEL, clean_text
+from resolvers.people import NewUser, UserChanges
 
 
 async def create_account(tx: Transaction, name: str, *, now: datetime) -> UUID:
@@ -50,23 +52,21 @@ async def add_user(tx: Transaction, *, email: str, name: str, role: Role, now: d
     """Store a user, and return the id.
 
     Raises:
-        BadInput: the address or the name cannot be used, or the address is taken.
+        BadInput: the address or the name cannot be used.
+        EmailTaken: the address is, in whatever account.
     """
-    email, name = clean_email(email), clean_text("name", name, MAX_LABEL)
-    try:
-        user_id = await users.add(tx, email=email, name=name, role=role, at=now)
-    except Taken:
-        raise BadInput(f"There is a user with the address {email} already.") from None
-    await _tell(tx, EventKind.USER_ADDED, f"added {name} as {role.value}", now=now)
-    return user_id
+    return (await people.add(tx, None, NewUser(email=email, name=name, role=role), now=now)).id
 
 
-async def deactivate_user(tx: Transaction, user: UserRow, *, now: datetime) -> bool:
-    """Make a user inactive; False where they were. Their sockets end when they are asked for next."""
-    if not await users.deactivate(tx, user.id):
-        return False
-    await _tell(tx, EventKind.USER_DEACTIVATED, f"deactivated {user.name}", now=now)
-    return True
+async def deactivate_user(tx: Transaction, user: UserRow, *, now: datetime, grace: timedelta) -> bool:
+    """Make a user inactive; False where they were. Their sockets end when they are asked for next.
+
+    Raises:
+        LastOwner: no active owner would be left.
+    """
+    was = (await users.by_ids(tx, [user.id]))[user.id]
+    now_is = await people.change(tx, None, user.id, UserChanges(active=False), now=now, grace=grace)
+    return now_is.active != was.active
 
 
 async def sign_out(tx: Transaction, user: UserRow, *, now: datetime) -> None:

@@ -29,7 +29,7 @@ async def rate(
     if handoff is None:
         raise HandoffNotFound
     if handoff.claimed_by_id != viewer.id:
-        raise HandoffNotClaimedByYou
+        raise HandoffNotClaimedByYou("Only the one who claimed a handoff can rate its assessment.")
     assessment = (await assessments.by_handoffs(tx, [handoff_id])).get(handoff_id)
     if assessment is None or assessment.status != AssessmentStatus.READY:
         raise AssessmentNotReady

@@ -14,6 +14,9 @@
     ├── HandoffAlreadyClaimed    .claimed_by_id .claimed_at
     ├── HandoffNotClaimedByYou
     ├── PsaNotConnected
+    ├── EmailTaken               .user_id
+    ├── TeamNameTaken
+    ├── LastOwner
     └── LoginLinkSpent
 
 They carry plain values, never rows: what was read before a rollback may not hold after it.
@@ -104,11 +107,30 @@ class AssessmentNotReady(Refusal):
 
 
 class HandoffNotClaimedByYou(Refusal):
-    """Only the one who claimed a handoff can release it, and you have not."""
+    """Only the one who claimed a handoff can release it, or an owner or admin."""
 
 
 class PsaNotConnected(Refusal):
     """This session has no ticket in a connected PSA. Set its psaConnectionId and psaTicketId."""
+
+
+class EmailTaken(Refusal):
+    """Somebody has this address already."""
+
+    def __init__(self, email: str, user_id: UUID | None) -> None:
+        super().__init__(f"There is a user with the address {email} already.")
+        self.user_id = user_id  #: in the caller's account; None: in another
+
+
+class TeamNameTaken(Refusal):
+    """Your account has a team of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a team named {name} already.")
+
+
+class LastOwner(Refusal):
+    """This is the account's only active owner. Make somebody else an owner first."""
 
 
 class LoginLinkSpent(Refusal):

@@ -1,8 +1,9 @@
 """Passing a session on: create, claim, release.
 
-Every function locks the session first, then changes the handoff, and appends the events last: the order
-that all writers share, so that none waits for another in a circle. Nobody is told here; the deliveries
-and events that a transaction leaves behind are sent after its commit, by others.
+Every function locks the session first, a claim its claimer before that, then changes the handoff, and
+appends the events last: the order that all writers share, so that none waits for another in a circle.
+Nobody is told here; the deliveries and events that a transaction leaves behind are sent after its commit,
+by others.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +23,9 @@ from db import (
     pushes,
     sessions,
     situations,
+    users,
 )
 from db.enums import (
-    DeliveryKind,
     EventKind,
     HandoffIntent,
     HandoffState,
@@ -45,6 +46,7 @@ from notify.policy import Reach
 from resolvers import new_handoffs
 from resolvers.errors import (
     BadInput,
+    Forbidden,
     HandoffAlreadyClaimed,
     HandoffNotClaimedByYou,
     HandoffNotFound,
@@ -54,8 +56,9 @@ from resolvers.errors import (
     SessionResolved,
 )
 from resolvers.inputs import MAX_REASON, clean_optional_text
-from resolvers.new_handoffs import STATUS_WHILE_OPEN, NewHandoff, Planned
-from resolvers.permissions import require_responder
+from resolvers.new_handoffs import NewHandoff, Planned
+from resolvers.permissions import is_admin, require_responder
+from resolvers.reopening import Reopened, announce, set_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +177,13 @@ async def claim(
     PostgreSQL in the same statement: the session is the viewer's, what was still to be sent is skipped, so
     that no mail about the handoff begins after the commit, who escalated is told, and the event is appended.
     The session is held from before the statement begins until the commit: it sees all that others have
-    added, and nobody adds more meanwhile. The winner's repeated click finds its own claim and writes nothing.
+    added, and nobody adds more meanwhile. The viewer is held as well: whoever deactivates or demotes them
+    finds this claim, or is found by it. The winner's repeated click finds its own claim and writes nothing.
     `is_all`: the transaction does nothing else, so that PostgreSQL is told of all of it in one message.
 
     Raises:
-        Forbidden: the viewer only reads. Checked first: it says nothing about the handoff.
+        Forbidden: the viewer only reads, or has become no responder at this moment. The role that they came
+            with is checked first: that says nothing about the handoff.
         HandoffNotFound: the account has no such handoff.
         HandoffAlreadyClaimed: somebody else has it; the refusal says who and since when.
         HandoffNotOpen: it is closed.
@@ -193,8 +198,10 @@ async def claim(
     news = News(kind=EventKind.HANDOFF_CLAIMED, at=now, actor_id=viewer.id, summary="claimed it")
     moved = None
     if is_all:
-        moved = await move_alone(tx, sessions.holding_of_handoff(handoff_id), *changes, news=news)
+        held = sessions.holding_of_handoff(handoff_id, for_user_id=viewer.id)
+        moved = await move_alone(tx, held, *changes, news=news)
     if moved is None:
+        await users.hold(tx, viewer.id)
         await sessions.hold_of_handoff(tx, handoff_id)
         moved = await move(tx, *changes, news=news)
     if moved is None:
@@ -211,14 +218,14 @@ async def release(
     now: datetime,
     grace: timedelta,
 ) -> HandoffRow:
-    """Put a handoff that the viewer claimed back into the queue.
+    """Put a claimed handoff back into the queue: one's own, or as an owner or admin anybody's.
 
     An escalation begins a new round: every responder but the viewer is told again.
 
     Raises:
         Forbidden: the viewer only reads.
         HandoffNotFound: the account has no such handoff.
-        HandoffNotClaimedByYou: the viewer does not hold it.
+        HandoffNotClaimedByYou: the viewer does not hold it, or for an owner or admin nobody does.
         BadInput: the reason cannot be stored.
     """
     require_responder(viewer)
@@ -226,12 +233,17 @@ async def release(
     session = await sessions.lock_of_handoff(tx, handoff_id)
     if session is None:
         raise HandoffNotFound
+    holder_id, what = viewer.id, "released it"
+    if is_admin(viewer):
+        holder_id, what = await _release_by_admin(tx, viewer, handoff_id)
     next_reminder_at = (await policies.read(tx)).reminder_at(now, after=now)
-    handoff = await handoffs.release(tx, handoff_id, viewer.id, at=now, next_reminder_at=next_reminder_at)
+    handoff = await handoffs.release(tx, handoff_id, holder_id, at=now, next_reminder_at=next_reminder_at)
     if handoff is None:
         raise HandoffNotClaimedByYou
-    summary = "released it" if reason is None else f"released it: {reason}"
-    await reopen(tx, handoff, session, summary, releaser_id=viewer.id, now=now, grace=grace)
+    reopened = [Reopened(handoff, session)]
+    await set_back(tx, reopened, except_id=viewer.id, now=now, grace=grace)
+    summary = what if reason is None else f"{what}: {reason}"
+    await announce(tx, reopened, summary, actor_id=viewer.id, except_id=viewer.id, now=now)
     return handoff
 
 
@@ -258,27 +270,6 @@ async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now
     return handoff
 
 
-async def reopen(
-    tx: Transaction,
-    handoff: HandoffRow,
-    session: SessionRow,
-    summary: str,
-    *,
-    releaser_id: UUID | None,
-    now: datetime,
-    grace: timedelta,
-) -> None:
-    """Set the session of a handoff that came back into the queue, and tell everybody but the releaser."""
-    status = STATUS_WHILE_OPEN[handoff.intent]
-    await sessions.change(tx, session.id, {"status": status, "escalated_to_id": None})
-    await deliveries.skip_unsent(tx, handoff.id, SkipReason.RELEASED)
-    told, online = await _audience(tx, session.team_id, handoff.intent, except_id=releaser_id, now=now)
-    await rounds.tell(tx, handoff, DeliveryKind.ESCALATION, told, online, now=now, grace=grace)
-    kind = EventKind.HANDOFF_RELEASED
-    await append_about(tx, kind, handoff, releaser_id, summary, at=now, except_id=releaser_id)
-    await rounds.tell_if_unreached(tx, handoff, now=now)
-
-
 async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, now: datetime) -> None:
     """Close the handoff of a session that is being resolved, if it has one that is not finished.
 
@@ -298,6 +289,20 @@ async def _look_around(
     return await situations.read(
         tx, new.session_id, viewer.id, key, is_told=is_told, is_held=is_held, now=now
     )
+
+
+async def _release_by_admin(tx: Transaction, admin: UserRow, handoff_id: UUID) -> tuple[UUID, str]:
+    """Return who has the handoff, and what its release is called: it may be taken from somebody else.
+
+    Raises:
+        HandoffNotClaimedByYou: nobody has it.
+    """
+    holder_id = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id].claimed_by_id
+    if holder_id is None:
+        raise HandoffNotClaimedByYou("Nobody has claimed this handoff.")
+    if holder_id == admin.id:
+        return holder_id, "released it"
+    return holder_id, f"took it back from {(await users.by_ids(tx, [holder_id]))[holder_id].name}"
 
 
 async def _close(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
@@ -330,15 +335,6 @@ def _free_for_handoff(found: Situation) -> tuple[SessionRow, HandoffRow | None]:
     return found.session, found.unfinished
 
 
-async def _audience(
-    tx: Transaction, team_id: UUID | None, intent: HandoffIntent, *, except_id: UUID | None, now: datetime
-) -> tuple[list[UserRow], set[UUID]]:
-    """Return who is told, and who is at a screen. Parking tells no one."""
-    if intent == HandoffIntent.PARK:
-        return [], set()
-    return await rounds.find_audience(tx, team_id, except_id=except_id, now=now)
-
-
 @contextmanager
 def _refusing_used_key() -> Iterator[None]:
     try:
@@ -354,6 +350,8 @@ async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID
     handoff = (await handoffs.by_ids(tx, [handoff_id])).get(handoff_id)
     if handoff is None:
         raise HandoffNotFound
+    if handoff.state == HandoffState.OPEN:  # nobody was first: the claimer is no responder any more
+        raise Forbidden
     if handoff.state == HandoffState.CLOSED or handoff.claimed_by_id is None or handoff.claimed_at is None:
         raise HandoffNotOpen(handoff.state)
     if handoff.claimed_by_id != viewer.id:

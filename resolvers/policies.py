@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from db import events, handoffs, policies, users
+from db import claims, events, handoffs, policies, users
 from db.enums import EventKind
 from db.events import Event
 from db.policies import AccountPolicy
@@ -36,7 +36,7 @@ async def update_policy(
         next_at = policy.reminder_at(handoff.opened_at, after=now if handoff.reminders else handoff.opened_at)
         await handoffs.schedule_reminder(tx, handoff.id, next_at)
     if "claim_expires_after" in changes:
-        await handoffs.reschedule_claims(tx, expires_at=policy.claim_expires_at(now))
+        await claims.reschedule(tx, expires_at=policy.claim_expires_at(now))
     await _tell(tx, viewer, EventKind.POLICY_UPDATED, "changed the account's policy", now=now)
     return policy
 

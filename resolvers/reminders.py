@@ -12,7 +12,7 @@ from db.enums import DeliveryKind, EventKind, ReminderAudience
 from db.events import append_about
 from db.session import Transaction
 from notify import rounds
-from resolvers.handoffs import reopen
+from resolvers.reopening import Reopened, announce, set_back
 
 
 async def remind(tx: Transaction, handoff_id: UUID, *, now: datetime, grace: timedelta) -> bool:
@@ -77,5 +77,7 @@ async def expire_claim(tx: Transaction, handoff_id: UUID, *, now: datetime, grac
     if handoff is None:
         return False
     summary = "released it: the claim expired without a sign of work"
-    await reopen(tx, handoff, session, summary, releaser_id=None, now=now, grace=grace)
+    reopened = [Reopened(handoff, session)]
+    await set_back(tx, reopened, except_id=None, now=now, grace=grace)
+    await announce(tx, reopened, summary, actor_id=None, except_id=None, now=now)
     return True

@@ -206,6 +206,6 @@ _show(
     UPDATED="The session of a waiting handoff changed.",
     ASSESSED="Its assessment is ready, or none can be made.",
     CLAIMED="Somebody took it: it left the queue.",
-    RELEASED="The one who had it put it back.",
+    RELEASED="It came back: released, its claim expired, or who had it may not go on.",
     CLOSED="Its session was resolved, or handed off again.",
 )

@@ -89,7 +89,9 @@ class ClaimHandoffInput:
 class ReleaseHandoffInput:
     """Input of releaseHandoff."""
 
-    handoff_id: strawberry.ID = strawberry.field(description="The handoff, claimed by you.")
+    handoff_id: strawberry.ID = strawberry.field(
+        description="The handoff, claimed by you; for owners and admins, by anybody."
+    )
     reason: str | None = strawberry.field(
         default=None, description="Why; stands in the timeline. At most 2,000 characters."
     )

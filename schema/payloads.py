@@ -76,7 +76,9 @@ class AssessmentNotReady(Problem):
     """A refusal."""
 
 
-@strawberry.type(description="Only the one who claimed a handoff can release it, or rate its assessment.")
+@strawberry.type(
+    description="Only who claimed a handoff can rate its assessment, or release it, or an owner or admin."
+)
 class HandoffNotClaimedByYou(Problem):
     """A refusal."""
 

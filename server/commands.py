@@ -101,7 +101,7 @@ async def deactivate_user(settings: Settings, email: str) -> str:
     async with _database(settings) as database:
         user = await _find(database, email)
         async with database.transaction(user.account_id) as tx:
-            changed = await admin.deactivate_user(tx, user, now=utc_now())
+            changed = await admin.deactivate_user(tx, user, now=utc_now(), grace=settings.grace)
     return f"Deactivated {user.email}." if changed else f"{user.email} was inactive already."
 
 

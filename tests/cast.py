@@ -133,7 +133,7 @@ async def make_cast(database: Database) -> Cast:
     async with database.transaction(new_id()) as tx:
         account_id = await admin.create_account(tx, "Northwind", now=now)
         found = {name: await _add(tx, name, "northwind.example", role) for name, role in people.items()}
-        await admin.deactivate_user(tx, found["ina"], now=now)
+        await admin.deactivate_user(tx, found["ina"], now=now, grace=timedelta(0))
         found["ina"] = (await users.by_ids(tx, [found["ina"].id]))[found["ina"].id]
         team_id = await admin.create_team(tx, "Networks", [found["alice"].id, found["bob"].id], now=now)
     async with database.transaction(new_id()) as tx:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -140,7 +140,7 @@ async def test_a_deactivation_counts_at_the_next_claim(api: Api) -> None:
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+        await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
 
     answer = await api.ask(cast.bob, CLAIM, id=handoff_id)
 

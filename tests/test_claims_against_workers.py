@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from db.enums import DeliveryKind, DeliveryStatus, HandoffIntent, SkipReason
 from db.models import deliveries
 from db.pushes import Push
-from db.session import Database, Transaction
+from db.session import Transaction
 from notify.receipts import Receipts
 from resolvers import handoffs
 from resolvers.new_handoffs import NewHandoff
@@ -23,7 +23,7 @@ from tests.mailing import mails_of, make_outbox, open_dashboard
 from tests.servers.processes import HandoffProcess
 from tests.servers.smtp import SmtpServer, Trouble
 from tests.sockets import eventually
-from tests.workers import closing, delivery_of, make_worker, start, times_sent, until_settled
+from tests.workers import closing, deadlocks, delivery_of, make_worker, start, times_sent, until_settled
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
@@ -173,13 +173,6 @@ async def until_begun(cast: Cast, handoff_id: str, count: int) -> None:
         return sum(status != DeliveryStatus.PENDING for status in statuses) >= count
 
     await eventually(are_begun)
-
-
-async def deadlocks(database: Database) -> int:
-    """Return how often PostgreSQL had to end a circle in this database."""
-    counted = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    async with database.system_reading() as tx:
-        return int(await tx.fetch_value(counted))
 
 
 async def _statuses(tx: Transaction, handoff_id: str) -> dict[UUID, DeliveryStatus]:

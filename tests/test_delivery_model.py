@@ -231,10 +231,16 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: not self._inactive and len(self._all) > 2)
     @rule(who=st.sampled_from(["ben", "cleo"]))
     def deactivate(self, who: str) -> None:
-        """Somebody leaves the company."""
-        self._run(lambda tx: admin.deactivate_user(tx, self._people[who], now=self._now))
+        """Somebody leaves the company; what they have claimed goes back into the queue."""
+        user = self._people[who]
+        self._run(lambda tx: admin.deactivate_user(tx, user, now=self._now, grace=GRACE))
         self._inactive.add(who)
         self._note("USER_DEACTIVATED", None)
+        for it in self._all:
+            if it.state == HandoffState.CLAIMED and it.claimer == user.id:
+                it.reopen(now=self._now)
+                self._tell(it, DeliveryKind.ESCALATION, but=None)
+                self._note("HANDOFF_RELEASED", it)
 
     @rule(time=A_WHILE)
     def wait(self, time: timedelta) -> None:
@@ -347,7 +353,7 @@ class Ledger(RuleBasedStateMachine):
             self._note("HANDOFF_CLAIMED", it)
 
     def _release(self, it: Escalation, user: UserRow) -> None:
-        holds = it.state == HandoffState.CLAIMED and it.claimer == user.id
+        holds = it.state == HandoffState.CLAIMED and (it.claimer == user.id or user.role == Role.ADMIN)
         refused = None if holds else HandoffNotClaimedByYou
         self._try(lambda tx: handing_off.release(tx, user, it.id, None, now=self._now, grace=GRACE), refused)
         if holds:

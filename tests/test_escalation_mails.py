@@ -1,6 +1,7 @@
 """Offline responders get a mail about an escalation, each by themselves, whatever the mail server does."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -174,7 +175,7 @@ async def test_nothing_is_sent_to_someone_deactivated_after_the_escalation(
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.bob, now=utc_now())
+        await admin.deactivate_user(tx, cast.bob, now=utc_now(), grace=timedelta(0))
 
     await make_outbox(cast.database, smtp).send_batch()
 

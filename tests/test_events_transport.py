@@ -208,7 +208,7 @@ async def test_the_stream_of_a_deactivated_user_ends(live: Live) -> None:
         await live.until_online(cast.bob)
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
 
         assert await events.refusal() == "UNAUTHENTICATED"
         await live.until_online()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -225,7 +225,7 @@ async def test_nothing_is_written_to_who_was_deactivated_however_seldom_viewers_
         await until_followed(live, 2)
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
         handoff_id = await live.escalate_new()
 
         assert await pushed.refusal() == "UNAUTHENTICATED"

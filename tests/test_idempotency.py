@@ -12,7 +12,7 @@ from db import sessions
 from db.enums import HandoffIntent
 from db.models import idempotency_keys
 from db.session import Transaction
-from resolvers import admin, handoffs
+from resolvers import handoffs
 from resolvers.errors import BadInput
 from resolvers.handoffs import Created
 from resolvers.new_handoffs import NewHandoff
@@ -55,8 +55,7 @@ async def test_a_retry_shows_the_reach_that_was_recorded_then(api: Api) -> None:
     cast = api.cast
     session = await cast.start_session()
     first = await api.create(cast.alice, session.id, idempotencyKey="k1")
-    async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.olivia, now=datetime.now(UTC))
+    await cast.change(cast.olivia, active=False)
 
     second = await api.create(cast.alice, session.id, idempotencyKey="k1")
 

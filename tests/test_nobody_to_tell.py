@@ -9,7 +9,6 @@ from db import pushes
 from db.enums import DeliveryKind, DeliveryStatus, Role, SkipReason
 from db.handoffs import REACH_CHECK_EVERY
 from db.pushes import Push
-from resolvers import admin
 from schema.context import utc_now
 from tests.client import Api
 from tests.mailing import (
@@ -46,9 +45,8 @@ async def told_of_it(api: Api, handoff_id: str) -> dict[str, str]:
 async def leave_alone(api: Api) -> None:
     """Deactivate every responder but Alice."""
     cast = api.cast
-    async with cast.database.transaction(cast.account_id) as tx:
-        for user in (cast.bob, cast.olivia, cast.adam):
-            await admin.deactivate_user(tx, user, now=utc_now())
+    for user in (cast.bob, cast.olivia, cast.adam):
+        await cast.change(user, active=False)
 
 
 def refuse_everybody(api: Api, smtp: SmtpServer) -> None:

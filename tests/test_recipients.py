@@ -51,8 +51,7 @@ async def test_the_team_of_the_session_does_not_narrow_whom_it_is_sent_to(api: A
 async def test_deleted_and_deactivated_responders_are_not_told(api: Api) -> None:
     cast = api.cast
     await cast.change(cast.adam, deleted_at=datetime.now(UTC))
-    async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.olivia, now=datetime.now(UTC))
+    await cast.change(cast.olivia, active=False)
 
     answer = await api.create(cast.alice, (await cast.start_session()).id)
 

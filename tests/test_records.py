@@ -50,13 +50,13 @@ async def test_a_typed_refusal_is_recorded_with_who_and_what(api: Api) -> None:
 
     await api.claim(cast.adam, handoff_id)
     await api.claim(cast.alice, str(new_id()))
-    await api.release(cast.adam, handoff_id)
+    await api.release(cast.alice, handoff_id)
     await api.create(cast.alice, new_id())
 
     assert await recorded(api) == [
         Record(cast.account_id, cast.adam.id, "claimHandoff", "HandoffAlreadyClaimed"),
         Record(cast.account_id, cast.alice.id, "claimHandoff", "HandoffNotFound"),
-        Record(cast.account_id, cast.adam.id, "releaseHandoff", "HandoffNotClaimedByYou"),
+        Record(cast.account_id, cast.alice.id, "releaseHandoff", "HandoffNotClaimedByYou"),
         Record(cast.account_id, cast.alice.id, "createHandoff", "SessionNotFound"),
     ]
     assert await cast.last_event() == before

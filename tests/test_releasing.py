@@ -10,7 +10,7 @@ from tests.client import RELEASE, Api
 
 NOT_YOURS = {
     "__typename": "HandoffNotClaimedByYou",
-    "message": "Only the one who claimed a handoff can release it, and you have not.",
+    "message": "Only the one who claimed a handoff can release it, or an owner or admin.",
 }
 NOT_FOUND = {"__typename": "HandoffNotFound", "message": "No handoff of your account has this id."}
 
@@ -115,15 +115,48 @@ async def test_a_reason_that_cannot_be_stored_is_refused_and_releases_nothing(ap
     assert await _state(api, handoff_id) == before
 
 
-async def test_only_the_claimer_may_release(api: Api) -> None:
+async def test_no_other_engineer_may_release(api: Api) -> None:
     cast = api.cast
     handoff_id = await _claimed(api, cast.bob)
     before = await _state(api, handoff_id)
 
-    answers = [await api.release(user, handoff_id) for user in (cast.alice, cast.adam, cast.olivia)]
-
-    assert answers == [NOT_YOURS] * 3
+    assert await api.release(cast.alice, handoff_id) == NOT_YOURS
     assert await _state(api, handoff_id) == before
+
+
+@pytest.mark.parametrize("who", ["adam", "olivia"])
+async def test_an_owner_or_admin_may_take_back_what_another_claimed(api: Api, who: str) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.bob)
+    admin = {"adam": cast.adam, "olivia": cast.olivia}[who]
+
+    answer = await api.release(admin, handoff_id, "Bob is on holiday")
+
+    assert answer["handoff"]["state"] == "OPEN"
+    summary = "took it back from Bob: Bob is on holiday"
+    assert (await api.timeline(handoff_id))[-1] == ("HANDOFF_RELEASED", admin.name, summary)
+    told = {name for round_, name, *_ in await api.deliveries(handoff_id) if round_ == 1}
+    assert told == {"Adam", "Alice", "Bob", "Olivia"} - {admin.name}
+    assert (await api.claim(cast.alice, handoff_id))["__typename"] == "ClaimHandoffSuccess"
+
+
+async def test_what_nobody_has_claimed_is_not_an_admin_s_to_release(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
+    before = await _state(api, handoff_id)
+
+    answer = await api.release(cast.adam, handoff_id)
+
+    assert answer == {**NOT_YOURS, "message": "Nobody has claimed this handoff."}
+    assert await _state(api, handoff_id) == before
+
+
+async def test_an_admin_who_releases_their_own_claim_takes_it_from_nobody(api: Api) -> None:
+    handoff_id = await _claimed(api, api.cast.adam)
+
+    await api.release(api.cast.adam, handoff_id)
+
+    assert (await api.timeline(handoff_id))[-1] == ("HANDOFF_RELEASED", "Adam", "released it")
 
 
 async def test_an_open_handoff_cannot_be_released_nor_released_twice(api: Api) -> None:

@@ -120,7 +120,7 @@ async def test_who_was_deactivated_is_refused_at_once(api: Api) -> None:
     token = api.token(api.cast.vera)
     await asked_twice(api, api.cast.vera)
     async with api.cast.database.transaction(api.cast.account_id) as tx:
-        await users.deactivate(tx, api.cast.vera.id)
+        await users.change(tx, api.cast.vera.id, {"active": False})
 
     answer = await api.ask_with(token, QUEUE)
 

@@ -98,7 +98,7 @@ def test_the_command_signs_a_user_out(database_url: str) -> None:
 async def deactivate(cast: Cast, user: UserRow) -> None:
     """Deactivate a user, as the command line does."""
     async with cast.database.transaction(user.account_id) as tx:
-        await admin.deactivate_user(tx, user, now=datetime.now(UTC))
+        await admin.deactivate_user(tx, user, now=datetime.now(UTC), grace=timedelta(0))
 
 
 async def delete(cast: Cast, user: UserRow) -> None:

@@ -28,6 +28,8 @@ QUEUE = """{ queue(first: 100) { edges { node {
 ALONE = "SELECT * FROM pg_temp.at_once_"
 #: With the BEGIN go the account and the lock of the session.
 TO_BEGIN = ["BEGIN", "SET LOCAL app.account_id", "EXECUTE hold_session"]
+#: With that of a claim the claimer's lock as well.
+TO_BEGIN_CLAIM = [*TO_BEGIN[:2], "EXECUTE hold_user", TO_BEGIN[2]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ async def test_a_claim_in_a_transaction_that_does_more_takes_three_and_is_one_st
 
     round_trips, statements = desk.seen()
     assert round_trips == 3
-    assert _match(statements, [*TO_BEGIN, "WITH moved AS (UPDATE handoffs", "COMMIT"])
+    assert _match(statements, [*TO_BEGIN_CLAIM, "WITH moved AS (UPDATE handoffs", "COMMIT"])
 
 
 async def test_whoever_comes_too_late_learns_it_in_five_round_trips(desk: Desk) -> None:
@@ -151,7 +153,8 @@ async def test_whoever_comes_too_late_learns_it_in_five_round_trips(desk: Desk) 
     round_trips, statements = desk.seen()
     assert round_trips == 5
     assert _match(
-        statements, [ALONE, *TO_BEGIN, "WITH moved AS (UPDATE handoffs", "SELECT handoffs", "ROLLBACK"]
+        statements,
+        [ALONE, *TO_BEGIN_CLAIM, "WITH moved AS (UPDATE handoffs", "SELECT handoffs", "ROLLBACK"],
     )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from email.message import EmailMessage
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from db.enums import DeliveryStatus
 from db.models import deliveries, delivery_attempts
@@ -134,3 +134,10 @@ def delivery_named(message: EmailMessage) -> UUID:
 def times_sent(smtp: SmtpServer) -> Counter[UUID]:
     """Count the mails of each delivery that the mail server took."""
     return Counter(delivery_of(mail) for mail in smtp.mails)
+
+
+async def deadlocks(database: Database) -> int:
+    """Return how often PostgreSQL had to end a circle in this database."""
+    counted = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    async with database.system_reading() as tx:
+        return int(await tx.fetch_value(counted))

@@ -102,8 +102,8 @@ class HandoffMutations:
 
     @strawberry.mutation(
         description=(
-            "Put a handoff that you claimed back into the queue. An escalation is told again to every "
-            "responder but you."
+            "Put a handoff that you claimed back into the queue; owners and admins may do so with anybody's. "
+            "An escalation is told again to every responder but you."
         ),
         extensions=responders(),
     )

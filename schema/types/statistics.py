@@ -99,7 +99,9 @@ class EscalationStatsGroup:
     )
     reminders: int = strawberry.field(description="How often responders were reminded of them, in rounds.")
     released: int = strawberry.field(
-        description="How often they came back into the queue: claims released, and claims that expired."
+        description=(
+            "How often they came back into the queue: claims that were released, by whomever, or expired."
+        )
     )
     bounced_back: int = strawberry.field(
         description="How many were claimed and then handed off again, parked or escalated, by anyone."
