@@ -12,7 +12,6 @@ from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, or_, select
 
-from db.accounts import TeamRow
 from db.enums import Channel, DeliveryKind, DeliveryStatus, Role, SkipReason
 from db.events import EventRow
 from db.handoffs import HandoffRow
@@ -29,6 +28,7 @@ from db.models import (
 from db.pages import SortKey
 from db.session import Transaction, columns_of
 from db.sessions import MessageRow, SessionRow
+from db.teams import TeamRow
 
 R = TypeVar("R")
 

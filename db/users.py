@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, update
 
 from db.at_once import Lock
 from db.enums import RESPONDER_ROLES, Role
 from db.errors import unique
 from db.models import users
+from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own
 from db.session import Transaction, columns_of, new_id
+
+BY_NAME = SortKey([users.c.name, users.c.id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,19 @@ async def in_account(tx: Transaction) -> list[UserRow]:
     return await tx.fetch_all(statement, UserRow)
 
 
+async def page(tx: Transaction, page: Page, *, active: bool | None) -> list[UserRow]:
+    """Return up to `page.limit` users who are not deleted. The sort key is (name, id)."""
+    statement = _select(*_listed(tx, active)).order_by(*BY_NAME.order()).limit(page.limit)
+    if page.after is not None:
+        statement = statement.where(BY_NAME.is_after(page.after))
+    return await tx.fetch_all(statement, UserRow)
+
+
+async def count(tx: Transaction, *, active: bool | None) -> int:
+    """Count the users whom `page` walks through."""
+    return int(await tx.fetch_value(select(func.count()).where(*_listed(tx, active))))
+
+
 async def by_ids(tx: Transaction, user_ids: Sequence[UUID]) -> dict[UUID, UserRow]:
     """Return the users of this account among the ids, deleted ones too: history names them."""
     rows = await fetch(tx, Ask(_BY_IDS, UserRow, {"ids": user_ids}))
@@ -131,6 +147,11 @@ def ask_responders() -> Ask[UserRow]:
 def is_responder() -> ColumnElement[bool]:
     """Return the condition that a user is a responder, as `UserRow.is_responder` tells."""
     return and_(users.c.active, users.c.deleted_at.is_(None), users.c.role.in_(RESPONDER_ROLES))
+
+
+def _listed(tx: Transaction, active: bool | None) -> list[ColumnElement[bool]]:
+    conditions = [tx.own(users), users.c.deleted_at.is_(None)]
+    return conditions if active is None else [*conditions, users.c.active == active]
 
 
 def _select(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:

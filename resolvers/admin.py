@@ -10,7 +10,7 @@ from db.errors import Taken
 from db.events import Event
 from db.session import Transaction
 from db.users import UserRow
-from resolvers import people
+from resolvers import people, teams
 from resolvers.errors import BadInput
 from resolvers.inputs import MAX_LABEL, clean_text
 from resolvers.people import NewUser, UserChanges
@@ -35,17 +35,9 @@ async def create_team(tx: Transaction, name: str, member_ids: Sequence[UUID], *,
     """Store a team with its members, and return its id.
 
     Raises:
-        BadInput: the name cannot be used or is taken.
+        BadInput, NotFound, TeamNameTaken: as `teams.create`.
     """
-    name = clean_text("name", name, MAX_LABEL)
-    try:
-        team_id = await accounts.create_team(tx, name)
-    except Taken:
-        raise BadInput(f"There is a team named {name} already.") from None
-    for user_id in member_ids:
-        await accounts.join_team(tx, team_id, user_id)
-    await _tell(tx, EventKind.TEAM_CREATED, f"created the team {name}", now=now)
-    return team_id
+    return (await teams.create(tx, None, name, member_ids, now=now)).id
 
 
 async def add_user(tx: Transaction, *, email: str, name: str, role: Role, now: datetime) -> UUID:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import accounts, events, imports, sessions
+from db import events, imports, sessions, teams
 from db.enums import EventKind, SessionStatus
 from db.errors import Taken
 from db.events import Event
@@ -60,7 +60,7 @@ async def store(tx: Transaction, owner: UserRow, transcript: Transcript, *, now:
 
 
 async def _columns(tx: Transaction, owner: UserRow, transcript: Transcript) -> dict[str, Any]:
-    team = None if transcript.team is None else await accounts.team_by_name(tx, transcript.team)
+    team = None if transcript.team is None else await teams.by_name(tx, transcript.team)
     is_resolved = transcript.resolved_at is not None
     return {
         "team_id": None if team is None else team.id,

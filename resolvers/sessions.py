@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import accounts, events, handoffs, policies, psa_connections, sessions, users
+from db import events, handoffs, policies, psa_connections, sessions, teams, users
 from db.enums import ConfidenceTier, EventKind, HandoffState, MessageRole, SessionStatus
 from db.events import Event
 from db.session import Transaction
@@ -218,7 +218,7 @@ async def _again(tx: Transaction, session_id: UUID) -> SessionRow:
 
 
 async def _known_team(tx: Transaction, team_id: UUID | None) -> UUID | None:
-    if team_id is not None and not await accounts.teams_by_id(tx, [team_id]):
+    if team_id is not None and not await teams.by_ids(tx, [team_id]):
         raise NotFound("No team of your account has this id.")
     return team_id
 

@@ -118,4 +118,6 @@ def _typed(part: Any, wanted: type) -> Any:  # noqa: ANN401
         return _EPOCH + int(part) * _MICROSECOND
     if wanted is int and not 0 <= part <= _MAX_INT:
         raise ValueError(part)
+    if wanted is str and "\x00" in part.encode().decode():  # half a surrogate pair cannot be encoded
+        raise ValueError(part)
     return wanted(part)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from db import accounts, assessments, deliveries, events, handoffs, presence, sessions, users
-from db.accounts import AccountRow, TeamRow
+from db import accounts, assessments, deliveries, events, handoffs, presence, sessions, teams, users
+from db.accounts import AccountRow
 from db.assessments import AssessmentRow
 from db.deliveries import DeliveryRow
 from db.events import EventRow
@@ -16,6 +16,7 @@ from db.handoffs import HandoffRow
 from db.pages import Page
 from db.session import Database, Transaction
 from db.sessions import BranchRow, MessageRow, SessionRow
+from db.teams import TeamRow
 from db.users import UserRow
 
 V = TypeVar("V")
@@ -32,7 +33,7 @@ class Loaders:
         self._account_id = account_id
         self._now = now
         self.users: DataLoader[UUID, UserRow | None] = self._by_id(users.by_ids)
-        self.teams: DataLoader[UUID, TeamRow | None] = self._by_id(accounts.teams_by_id)
+        self.teams: DataLoader[UUID, TeamRow | None] = self._by_id(teams.by_ids)
         self.sessions: DataLoader[UUID, SessionRow | None] = self._by_id(sessions.by_ids)
         self.branches: DataLoader[UUID, BranchRow | None] = self._by_id(sessions.branches_by_id)
         self.handoffs: DataLoader[UUID, HandoffRow | None] = self._by_id(handoffs.by_ids)
@@ -50,6 +51,8 @@ class Loaders:
         self.deliveries_to: DataLoader[tuple[UUID, UUID], list[DeliveryRow] | None] = self._each(
             deliveries.of_recipient
         )
+        self.members_of: DataLoader[tuple[UUID, Page], list[UserRow] | None] = self._each(teams.members_of)
+        self.member_counts: DataLoader[UUID, int | None] = self._by_id(teams.count_members)
         self.delivery_counts: DataLoader[UUID, int | None] = self._by_id(deliveries.count_of_handoffs)
         self._accounts: DataLoader[UUID, AccountRow | None] = self._by_id(_account)
         self.online: DataLoader[UUID, bool | None] = self._by_id(self._online)

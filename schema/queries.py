@@ -18,6 +18,7 @@ from schema.context import Info
 from schema.execution import Completed
 from schema.ids import read_id
 from schema.inputs import QueueFilter
+from schema.people_queries import PeopleQueries
 from schema.permissions import admins, signed_in
 from schema.selections import Selection
 from schema.types.api_keys import ApiKey
@@ -34,7 +35,7 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="The stored UUID."
 
 
 @strawberry.type(description="What can be read. Every field needs a signed-in user.")
-class Query:
+class Query(PeopleQueries):
     """The queries."""
 
     @strawberry.field(

@@ -68,10 +68,13 @@ class Cast:
             told = (await deliveries.of_handoffs(tx, [made.handoff.id], Page(1)))[made.handoff.id]
             psa = await make_psa_connection(tx, now=now)
             key = await api_keys.create(tx, owner, "One of each", ApiKeyScope.FULL, actor_id=None, now=now)
+            email = f"{new_id()}@example.com"
+            colleague_id = await admin.add_user(tx, email=email, name="Colleague", role=Role.VIEWER, now=now)
         ids = {
             "Account": owner.account_id,
             "Team": team_id,
             "User": owner.id,
+            "Colleague": colleague_id,
             "Session": session.id,
             "SessionBranch": session.active_branch_id,
             "Handoff": made.handoff.id,

@@ -24,6 +24,29 @@ from schema.build import print_schema
 SCHEMA = graphql.build_schema(print_schema())
 
 Operation = Literal["query", "mutation", "subscription"]
+#: The root fields that take an owner or admin.
+FOR_ADMINS: dict[Operation, set[str]] = {
+    "query": {"apiKeys", "deliveryAudit", "psaConnections"},
+    "mutation": {
+        "addTeamMember",
+        "addUser",
+        "createApiKey",
+        "createPsaConnection",
+        "createTeam",
+        "deletePsaConnection",
+        "deleteUser",
+        "pausePsaConnection",
+        "removeTeamMember",
+        "resumePsaConnection",
+        "revokeApiKey",
+        "rotatePsaCredentials",
+        "setPsaAutomatic",
+        "testPsaConnection",
+        "updateAccountPolicy",
+        "updateTeam",
+        "updateUser",
+    },
+}
 #: The type of what each argument and input field that takes an id names, but for `id` itself.
 _NAMED = {
     "sessionId": "Session",
@@ -33,7 +56,8 @@ _NAMED = {
     "activeBranchId": "SessionBranch",
     "teamId": "Team",
     "ownerId": "User",
-    "userId": "User",
+    "userId": "Colleague",
+    "memberIds": "Colleague",
     "keyId": "ApiKey",
     "connectionId": "PsaConnection",
     "psaConnectionId": "PsaConnection",
@@ -51,7 +75,12 @@ _SCALARS: dict[str, Any] = {
 
 
 #: Arguments that need another value than others of their type: a window ends after it begins.
-_ARGUMENTS: dict[str, Any] = {"to": (_AN_HOUR_AGO + timedelta(hours=2)).isoformat()}
+_ARGUMENTS: dict[str, Any] = {
+    "to": (_AN_HOUR_AGO + timedelta(hours=2)).isoformat(),
+    "email": "somebody.new@example.com",
+}
+#: The member of a closed set that is sent, where it is not the first: an admin makes no owner.
+_MEMBERS = {"Role": "VIEWER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +105,8 @@ def root_fields(operation: Operation) -> dict[str, GraphQLField]:
 def ids_for(field: str, ids: dict[str, str]) -> dict[str, str]:
     """Return what to send to a root field, by argument; `ids` are those of the caller's own, by type."""
     names = {"id": {"session": "Session"}.get(field, "Handoff")} | _NAMED
+    if field == "createApiKey":  # of somebody whom no other mutation has deleted
+        names["userId"] = "User"
     return {argument: ids[kind] for argument, kind in names.items()}
 
 
@@ -143,7 +174,7 @@ def _value(name: str, wanted: GraphQLArgument | GraphQLInputField, ids: dict[str
     elif isinstance(kind, GraphQLInputObjectType):
         value = {inner: _value(inner, field, ids) for inner, field in kind.fields.items()}
     elif isinstance(kind, GraphQLEnumType):
-        value = next(iter(kind.values))
+        value = _MEMBERS.get(kind.name) or next(iter(kind.values))
     else:
         value = _ARGUMENTS.get(name, _SCALARS[kind.name])
     plain = wanted.type.of_type if isinstance(wanted.type, GraphQLNonNull) else wanted.type

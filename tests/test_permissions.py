@@ -10,7 +10,7 @@ import pytest
 from db.enums import Role
 from db.session import new_id
 from tests.client import SECRET, Answer, Api
-from tests.documents import Operation, ids_for, request, root_fields
+from tests.documents import FOR_ADMINS, Operation, ids_for, request, root_fields
 
 ME = "{ me { name role } }"
 START = 'mutation { startSession(input: { problemSummary: "VPN drops" }) { session { owner { name } } } }'
@@ -20,22 +20,6 @@ INVALID = "Your token is not valid. Get a new one."
 LOCKED_OUT = "This user cannot sign in any more. Ask an admin of the account."
 READ_ONLY = "Engineer or admin access required"
 ADMINS_ONLY = "Admin access required"
-#: The root fields that take an owner or admin.
-FOR_ADMINS: dict[Operation, set[str]] = {
-    "query": {"apiKeys", "deliveryAudit", "psaConnections"},
-    "mutation": {
-        "createApiKey",
-        "createPsaConnection",
-        "deletePsaConnection",
-        "pausePsaConnection",
-        "resumePsaConnection",
-        "revokeApiKey",
-        "rotatePsaCredentials",
-        "setPsaAutomatic",
-        "testPsaConnection",
-        "updateAccountPolicy",
-    },
-}
 
 
 @pytest.mark.parametrize("operation", ["query", "mutation"])

@@ -127,3 +127,31 @@ async def test_nothing_is_pushed_to_a_user_after_their_deactivation(live: Live) 
         await live.escalate_new()
 
         assert await pushed.refusal() == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("mutation", "code"),
+    [
+        ("updateUser(input: { userId: $id, active: false })", "UNAUTHENTICATED"),
+        ("updateUser(input: { userId: $id, role: VIEWER })", "FORBIDDEN"),
+        ("deleteUser(input: { userId: $id })", "UNAUTHENTICATED"),
+    ],
+    ids=["deactivated", "demoted", "deleted"],
+)
+async def test_what_an_admin_changes_ends_subscriptions_before_they_are_asked_for_again(
+    database_url: str, cast: Cast, mutation: str, code: str
+) -> None:
+    async with (
+        running_server(database_url, cast, recheck_seconds=3600) as live,
+        live.dashboard(cast.bob) as socket,
+    ):
+        pushed = await socket.subscribe(QUEUE_CHANGES, after=await live.cursor())
+        await live.escalate_new()
+        await pushed.next_event()
+
+        changed = await live.ask(
+            cast.adam, f"mutation ($id: ID!) {{ {mutation} {{ __typename }} }}", id=str(cast.bob.id)
+        )
+
+        assert changed.errors == []
+        assert await pushed.refusal() == code

@@ -24,11 +24,15 @@ from tests.client import Api, running_api
 
 QUEUE = """{ queue(first: 50) { totalCount edges { node {
   id state notes handedOffBy { name active } claimedBy { name } timeline { kind }
-  session { id stepCount status problemSummary branches { label status } messages { totalCount } }
+  session {
+    id stepCount status problemSummary team { name } branches { label status } messages { totalCount }
+  }
 } } } }"""
 SESSIONS = """{ sessions(first: 50) { edges { node {
   id stepCount status handoffs(first: 5) { edges { node { state } } }
 } } } }"""
+UPDATE_USER = "mutation ($input: UpdateUserInput!) { updateUser(input: $input) { __typename } }"
+UPDATE_TEAM = "mutation ($input: UpdateTeamInput!) { updateTeam(input: $input) { __typename } }"
 CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("updateSession", {"stepCount": 5}),
     ("updateSession", {"problemSummary": "Something else"}),
@@ -63,6 +67,34 @@ async def test_no_answer_is_older_than_what_was_done_before_on_whichever_node(
             assert found.errors == []
 
     assert sum(len(answers_of(node)._kept) for node in nodes[:2]) > 3
+
+
+@pytest.mark.parametrize(
+    ("mutation", "given"),
+    [
+        ("updateUser", {"userId": "alice", "name": "Alicia"}),
+        ("updateUser", {"userId": "alice", "active": False}),
+        ("updateTeam", {"teamId": "team", "name": "Networking"}),
+    ],
+    ids=["renamed", "deactivated", "team renamed"],
+)
+async def test_what_an_admin_changes_is_shown_at_once_on_whichever_node(
+    nodes: tuple[Api, Api, Api], mutation: str, given: dict[str, Any]
+) -> None:
+    first, second, plain = nodes
+    cast = first.cast
+    ids = {"alice": str(cast.alice.id), "team": str(cast.team_id)}
+    await first.create(cast.alice, (await cast.start_session(in_team=True)).id)
+    before = [await node.ask(cast.vera, QUEUE) for node in (first, first, second, second)]
+
+    kind = f"{mutation[0].upper()}{mutation[1:]}Input"
+    document = f"mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ __typename }} }}"
+    changes = {name: ids.get(value, value) for name, value in given.items()}
+    (await first.ask(cast.adam, document, input=changes)).only()
+
+    after = [await node.ask(cast.vera, QUEUE) for node in (first, second)]
+    assert after == [await plain.ask(cast.vera, QUEUE)] * 2
+    assert after[0] not in before
 
 
 async def test_who_reads_while_others_write_sees_all_that_was_acknowledged(
@@ -205,7 +237,8 @@ class Play:
         """Do something, on any node."""
         node = self._dice.choice(self._nodes)
         if len(self._sessions) < 3 or self._dice.random() < 0.15:
-            answer = await node.change(self.cast.alice, "startSession", problemSummary="Another")
+            given = {"problemSummary": "Another", "teamId": str(self.cast.team_id)}
+            answer = await node.change(self.cast.alice, "startSession", **given)
             self._sessions.append(answer.only()["session"]["id"])
             return
         deeds = [
@@ -216,6 +249,8 @@ class Play:
             self._change,
             self._change,
             self._hire,
+            self._rename,
+            self._regroup,
         ]
         await self._dice.choice(deeds)(node, self._dice.choice(self._sessions))
 
@@ -233,6 +268,15 @@ class Play:
     async def _change(self, node: Api, session: str) -> None:
         mutation, given = self._dice.choice(CHANGES)
         await node.change(self.cast.alice, mutation, sessionId=session, **given)
+
+    async def _rename(self, node: Api, session: str) -> None:
+        user = self._dice.choice([self.cast.alice, self.cast.bob])
+        given = {"userId": str(user.id), "name": f"{user.name} {self._dice.randint(1, 9)}"}
+        (await node.ask(self.cast.adam, UPDATE_USER, input=given)).only()
+
+    async def _regroup(self, node: Api, session: str) -> None:
+        given = {"teamId": str(self.cast.team_id), "name": f"Networks {self._dice.randint(1, 9)}"}
+        (await node.ask(self.cast.adam, UPDATE_TEAM, input=given)).only()
 
     async def _hire(self, node: Api, session: str) -> None:
         async with self.cast.database.transaction(self.cast.account_id) as tx:

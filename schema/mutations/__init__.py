@@ -9,13 +9,22 @@ from schema.mutations.handoffs import HandoffMutations
 from schema.mutations.policies import PolicyMutations
 from schema.mutations.psa import PsaMutations
 from schema.mutations.sessions import SessionMutations
+from schema.mutations.teams import TeamMutations
+from schema.mutations.users import UserMutations
 
 
 @strawberry.type(
     description="What can be changed. All but one's own preferences needs an owner, admin or engineer."
 )
 class Mutation(
-    HandoffMutations, AssessmentMutations, SessionMutations, PolicyMutations, ApiKeyMutations, PsaMutations
+    HandoffMutations,
+    AssessmentMutations,
+    SessionMutations,
+    PolicyMutations,
+    UserMutations,
+    TeamMutations,
+    ApiKeyMutations,
+    PsaMutations,
 ):
     """The mutations."""
 

@@ -16,6 +16,7 @@ After = Annotated[
     strawberry.argument(description="The `endCursor` of the page before; null for the first page."),
 ]
 TIME_KEY = (datetime, UUID)
+NAME_KEY = (str, UUID)
 
 
 class Created(Protocol):
@@ -30,6 +31,18 @@ class Created(Protocol):
         """What the list is ordered by."""
 
 
+class WithName(Protocol):
+    """A row of a list by name."""
+
+    @property
+    def id(self) -> UUID:
+        """Tells rows of the same name apart."""
+
+    @property
+    def name(self) -> str:
+        """What the list is ordered by."""
+
+
 @strawberry.interface(description="Anything with an id.")
 class Node:
     """Relay's Node, with bare UUIDs."""
@@ -40,6 +53,11 @@ class Node:
 def created(row: Created) -> tuple[datetime, UUID]:
     """Return the sort key of lists by time."""
     return row.created_at, row.id
+
+
+def named(row: WithName) -> tuple[str, UUID]:
+    """Return the sort key of lists by name."""
+    return row.name, row.id
 
 
 def present(row: V | None) -> V:

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import strawberry
 
-from db.accounts import AccountRow, TeamRow
+from db.accounts import AccountRow
 from db.enums import Role
+from db.teams import TeamRow
 from db.users import UserRow
+from schema.connections import Connection, connect, read_page
 from schema.context import Info
 from schema.ids import show_id
-from schema.types.node import Node, present
+from schema.types.node import NAME_KEY, After, FirstOrDefault, Node, named, present
 
 
 @strawberry.type(description="The tenant. Nothing ever crosses from one account to another.")
@@ -23,18 +25,6 @@ class Account(Node):
     @classmethod
     def from_row(cls, row: AccountRow) -> Account:
         """Show a stored account."""
-        return cls(id=show_id(row.id), name=row.name)
-
-
-@strawberry.type(description="A group of users inside an account; a session may belong to one.")
-class Team(Node):
-    """A team."""
-
-    name: str = strawberry.field(description="The team's name, unique in the account.")
-
-    @classmethod
-    def from_row(cls, row: TeamRow) -> Team:
-        """Show a stored team."""
         return cls(id=show_id(row.id), name=row.name)
 
 
@@ -58,6 +48,31 @@ class User(Node):
         """Show a stored user."""
         shown = {"name": row.name, "email": row.email, "role": row.role, "active": row.may_sign_in}
         return cls(id=show_id(row.id), key=row.id, **shown)  # type: ignore[arg-type]  # one dict, several types
+
+
+@strawberry.type(description="A group of users inside an account; a session may belong to one.")
+class Team(Node):
+    """A team."""
+
+    name: str = strawberry.field(description="The team's name, unique in the account.")
+    key: strawberry.Private[UUID]
+
+    @strawberry.field(description="Who is in it, by name; deleted users are not shown.")
+    async def members(self, info: Info, first: FirstOrDefault = 20, after: After = None) -> Connection[User]:
+        """Read a page of members."""
+        page = read_page(20 if first is None else first, after, NAME_KEY)
+        team_id = self.key
+
+        async def count() -> int:
+            return present(await info.context.loaders.member_counts.load(team_id))
+
+        rows = present(await info.context.loaders.members_of.load((team_id, page)))
+        return connect(rows, page, node=User.from_row, key=named, count=count)
+
+    @classmethod
+    def from_row(cls, row: TeamRow) -> Team:
+        """Show a stored team."""
+        return cls(id=show_id(row.id), key=row.id, name=row.name)
 
 
 async def load_user(info: Info, user_id: UUID) -> User:
