@@ -1,7 +1,7 @@
 """Managing accounts, teams and users: for the command line, which asks no role."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from db import accounts, events, logins, users
@@ -13,7 +13,7 @@ from db.users import UserRow
 from resolvers import people, teams
 from resolvers.errors import BadInput
 from resolvers.inputs import MAX_LABEL, clean_text
-from resolvers.people import NewUser, UserChanges
+from resolvers.people import NewUser
 
 
 async def create_account(tx: Transaction, name: str, *, now: datetime) -> UUID:
@@ -48,17 +48,6 @@ async def add_user(tx: Transaction, *, email: str, name: str, role: Role, now: d
         EmailTaken: the address is, in whatever account.
     """
     return (await people.add(tx, None, NewUser(email=email, name=name, role=role), now=now)).id
-
-
-async def deactivate_user(tx: Transaction, user: UserRow, *, now: datetime, grace: timedelta) -> bool:
-    """Make a user inactive; False where they were. Their sockets end when they are asked for next.
-
-    Raises:
-        LastOwner: no active owner would be left.
-    """
-    was = (await users.by_ids(tx, [user.id]))[user.id]
-    now_is = await people.change(tx, None, user.id, UserChanges(active=False), now=now, grace=grace)
-    return now_is.active != was.active
 
 
 async def sign_out(tx: Transaction, user: UserRow, *, now: datetime) -> None:

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from db import api_keys, migrate, psa_leases, system, users
+from db import api_keys, migrate, psa_leases, system, teams, users
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope, Role
 from db.exports import Span
 from db.session import Database, new_id
 from db.users import UserRow
 from notify.psa.vault import CredentialsUnreadable
-from resolvers import admin
+from resolvers import admin, people
 from resolvers import api_keys as keys
+from resolvers import teams as managing_teams
 from resolvers.errors import BadInput, NotFound
+from resolvers.people import UserChanges
 from schema.context import utc_now
 from server import auditing, exporting, importing
 from server.auth import Tokens
@@ -77,6 +79,32 @@ async def add_team(settings: Settings, name: str, account: str, emails: Sequence
             return await admin.create_team(tx, name, [known[email] for email in wanted], now=utc_now())
 
 
+async def list_teams(settings: Settings, account: str) -> list[str]:
+    """Return a line for each team of the account with this name."""
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        async with database.reading(account_id) as tx:
+            found = await teams.all_of_account(tx)
+            members = await teams.count_members(tx, [team.id for team in found])
+    return [f"{team.id}\t{members[team.id]}\t{team.name}" for team in found]
+
+
+async def rename_team(settings: Settings, name: str, new_name: str, account: str) -> str:
+    """Rename the team with this name in the account with that name, and say so.
+
+    Raises:
+        NotFound: the account has no such team.
+    """
+    async with _database(settings) as database:
+        account_id = await _find_account(database, account)
+        async with database.transaction(account_id) as tx:
+            team = await teams.by_name(tx, name)
+            if team is None:
+                raise NotFound(f"{account} has no team named {name}.")
+            renamed = await managing_teams.rename(tx, None, team.id, new_name, now=utc_now())
+    return f"Renamed {team.name} to {renamed.name}."
+
+
 async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:
     """Add a user to the account with this name and return the id."""
     async with _database(settings) as database:
@@ -96,13 +124,33 @@ async def list_users(settings: Settings, account: str) -> list[str]:
     ]
 
 
+async def set_user(settings: Settings, email: str, changes: UserChanges) -> str:
+    """Change the user with this address, and say so."""
+    changed = await _change_user(settings, email, changes)
+    return f"Changed {email.strip().lower()}." if changed else f"{email.strip().lower()} is so already."
+
+
 async def deactivate_user(settings: Settings, email: str) -> str:
     """Deactivate the user with this address, and say so."""
+    changed = await _change_user(settings, email, UserChanges(active=False))
+    who = email.strip().lower()
+    return f"Deactivated {who}." if changed else f"{who} was inactive already."
+
+
+async def activate_user(settings: Settings, email: str) -> str:
+    """Bring the user with this address back, and say so."""
+    changed = await _change_user(settings, email, UserChanges(active=True))
+    who = email.strip().lower()
+    return f"Activated {who}." if changed else f"{who} was active already."
+
+
+async def remove_user(settings: Settings, email: str) -> str:
+    """Mark the user with this address as deleted, and say so."""
     async with _database(settings) as database:
         user = await _find(database, email)
         async with database.transaction(user.account_id) as tx:
-            changed = await admin.deactivate_user(tx, user, now=utc_now(), grace=settings.grace)
-    return f"Deactivated {user.email}." if changed else f"{user.email} was inactive already."
+            await people.delete(tx, None, user.id, now=utc_now(), grace=settings.grace)
+    return f"Removed {user.email}." if user.deleted_at is None else f"{user.email} was removed already."
 
 
 async def sign_out_user(settings: Settings, email: str) -> str:
@@ -167,6 +215,15 @@ async def rotate_encryption_keys(settings: Settings) -> str:
     if unreadable:
         raise BadInput(f"Renewed {renewed}. No key opens the credentials of {', '.join(unreadable)}.")
     return f"Renewed the credentials of {renewed} PSA connection{'' if renewed == 1 else 's'}."
+
+
+async def _change_user(settings: Settings, email: str, changes: UserChanges) -> bool:
+    """Change the user with this address; False where they were so already."""
+    async with _database(settings) as database:
+        user = await _find(database, email)
+        async with database.transaction(user.account_id) as tx:
+            now_is = await people.change(tx, None, user.id, changes, now=utc_now(), grace=settings.grace)
+    return now_is != user
 
 
 def _line(key: ApiKeyRow, user: UserRow) -> str:

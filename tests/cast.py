@@ -16,9 +16,10 @@ from db.psa_connections import PsaConnectionRow
 from db.session import Database, Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers import admin, api_keys, handoffs, sessions
+from resolvers import admin, api_keys, handoffs, people, sessions
 from resolvers.api_keys import NewApiKey
 from resolvers.new_handoffs import NewHandoff
+from resolvers.people import UserChanges
 from resolvers.sessions import NewBranch, NewSession
 
 
@@ -136,7 +137,7 @@ async def make_cast(database: Database) -> Cast:
     async with database.transaction(new_id()) as tx:
         account_id = await admin.create_account(tx, "Northwind", now=now)
         found = {name: await _add(tx, name, "northwind.example", role) for name, role in people.items()}
-        await admin.deactivate_user(tx, found["ina"], now=now, grace=timedelta(0))
+        await deactivate(tx, found["ina"])
         found["ina"] = (await users.by_ids(tx, [found["ina"].id]))[found["ina"].id]
         team_id = await admin.create_team(tx, "Networks", [found["alice"].id, found["bob"].id], now=now)
     async with database.transaction(new_id()) as tx:
@@ -150,6 +151,12 @@ async def make_cast(database: Database) -> Cast:
         charlie=charlie,
         **found,
     )
+
+
+async def deactivate(tx: Transaction, user: UserRow) -> None:
+    """Deactivate a user, as the command line does."""
+    now = datetime.now(UTC)
+    await people.change(tx, None, user.id, UserChanges(active=False), now=now, grace=timedelta(0))
 
 
 async def make_psa_connection(

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from resolvers import admin
+from tests.cast import deactivate
 from tests.client import CLAIM, Api
 
 
@@ -140,7 +139,7 @@ async def test_a_deactivation_counts_at_the_next_claim(api: Api) -> None:
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
+        await deactivate(tx, cast.bob)
 
     answer = await api.ask(cast.bob, CLAIM, id=handoff_id)
 

@@ -150,11 +150,82 @@ def test_to_deactivate_twice_says_so(staffed: Terminal) -> None:
     assert again == "bo@northwind.example was inactive already.\n"
 
 
+def test_a_user_is_changed_and_may_be_found_by_the_new_address(staffed: Terminal) -> None:
+    wanted = ("--name", "Bo B.", "--email", "Bo.Berg@northwind.example", "--role", "admin")
+
+    said = staffed.ask("user", "set", " BO@northwind.example", *wanted)
+    again = staffed.ask("user", "set", "bo.berg@northwind.example", *wanted)
+
+    assert said == "Changed bo@northwind.example.\n"
+    assert again == "bo.berg@northwind.example is so already.\n"
+    listed = staffed.ask("user", "list", "--account", "Northwind IT")
+    assert listed == "bo.berg@northwind.example\tADMIN\tactive\tBo B.\n"
+
+
+def test_who_was_deactivated_is_activated_again(staffed: Terminal) -> None:
+    staffed.ask("user", "deactivate", "bo@northwind.example")
+
+    said = [staffed.ask("user", "activate", "bo@northwind.example") for _ in range(2)]
+
+    assert said == ["Activated bo@northwind.example.\n", "bo@northwind.example was active already.\n"]
+    staffed.ask("token", "bo@northwind.example")
+
+
+def test_who_was_removed_is_in_no_list_and_may_come_back(staffed: Terminal) -> None:
+    said = [staffed.ask("user", "remove", "bo@northwind.example") for _ in range(2)]
+
+    assert said == ["Removed bo@northwind.example.\n", "bo@northwind.example was removed already.\n"]
+    assert staffed.ask("user", "list", "--account", "Northwind IT") == ""
+    assert staffed.refused("token", "bo@northwind.example").endswith("cannot sign in.")
+    added = staffed.refused("user", "add", "bo@northwind.example", "--account", "Northwind IT", "--name", "B")
+    assert added == "There is a user with the address bo@northwind.example already."
+    assert staffed.ask("user", "activate", "bo@northwind.example") == "Activated bo@northwind.example.\n"
+    staffed.ask("token", "bo@northwind.example")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["deactivate"], ["remove"], ["set", "--role", "admin"]], ids=["deactivate", "remove", "set"]
+)
+def test_the_only_active_owner_stays_one(staffed: Terminal, arguments: list[str]) -> None:
+    staffed.ask("user", "set", "bo@northwind.example", "--role", "owner")
+    command, *options = arguments
+    refusal = staffed.refused("user", command, "bo@northwind.example", *options)
+
+    whole = ("--account", "Northwind IT", "--name", "Ann", "--role", "owner")
+    staffed.ask("user", "add", "ann@northwind.example", *whole)
+    staffed.ask("user", command, "bo@northwind.example", *options)
+
+    assert refusal == "This is the account's only active owner. Make somebody else an owner first."
+
+
+def test_teams_are_listed_with_their_ids_and_renamed(staffed: Terminal) -> None:
+    whole = ("--account", "Northwind IT")
+    networks = staffed.ask("team", "add", "Networks", *whole, "--member", "bo@northwind.example").strip()
+    desk = staffed.ask("team", "add", "Desk", *whole).strip()
+
+    said = staffed.ask("team", "rename", "Networks", " Networking", *whole)
+
+    assert said == "Renamed Networks to Networking.\n"
+    assert staffed.ask("team", "list", *whole) == f"{desk}\t0\tDesk\n{networks}\t1\tNetworking\n"
+    assert staffed.refused("team", "rename", "Desk", "Networking", *whole) == (
+        "There is a team named Networking already."
+    )
+    assert staffed.refused("team", "rename", "Networks", "x", *whole) == (
+        "Northwind IT has no team named Networks."
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["token", "no@where.example"], "No user has the address no@where.example."),
         (["user", "deactivate", "no@where.example"], "No user has the address no@where.example."),
+        (["user", "activate", "no@where.example"], "No user has the address no@where.example."),
+        (["user", "remove", "no@where.example"], "No user has the address no@where.example."),
+        (
+            ["user", "set", "bo@northwind.example", "--email", "bo"],
+            "email must be an address like bo@example.com.",
+        ),
         (
             ["user", "list", "--account", "Nobody"],
             'No account is named "Nobody". Create it with: handoff account add "Nobody"',
@@ -203,6 +274,7 @@ def test_a_refusal_is_one_sentence_and_changes_nothing(
         ),
         (["user", "add", "a@b.example", "--account", "A"], "Missing option '--name'"),
         (["team", "add", "Networks"], "Missing option '--account'"),
+        (["user", "set", "a@b.example"], "Nothing to change. Give --name, --email or --role."),
         (["token"], "Missing argument 'EMAIL'"),
         (["tokens"], "No such command 'tokens'"),
     ],

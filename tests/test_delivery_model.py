@@ -32,11 +32,12 @@ from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.outbox import LEASE
 from notify.policy import GIVE_UP_AFTER
-from resolvers import admin, reminders
+from resolvers import admin, people, reminders
 from resolvers import handoffs as handing_off
 from resolvers import sessions as taking_in
 from resolvers.errors import HandoffAlreadyClaimed, HandoffNotClaimedByYou, HandoffNotOpen, Refusal
 from resolvers.new_handoffs import NewHandoff
+from resolvers.people import UserChanges
 from resolvers.sessions import NewSession
 from tests.delivery_model import (
     CLAIM_EXPIRES_AFTER,
@@ -63,6 +64,7 @@ THOROUGH = settings(QUICK, max_examples=250, stateful_step_count=60)
 GIVEN_UP, CONFIRMED = (DeliveryStatus.FAILED, None), (DeliveryStatus.DELIVERED, None)
 PEOPLE = {"ann": Role.ENGINEER, "ben": Role.ENGINEER, "cleo": Role.ADMIN}
 A_PERSON = st.sampled_from(sorted(PEOPLE))
+LEAVES = UserChanges(active=False)
 MOST = 6
 A_PICK = st.integers(0, MOST)
 A_WHILE = st.sampled_from([31, 121, 700, 3700]).map(lambda seconds: timedelta(seconds=seconds))
@@ -233,7 +235,7 @@ class Ledger(RuleBasedStateMachine):
     def deactivate(self, who: str) -> None:
         """Somebody leaves the company; what they have claimed goes back into the queue."""
         user = self._people[who]
-        self._run(lambda tx: admin.deactivate_user(tx, user, now=self._now, grace=GRACE))
+        self._run(lambda tx: people.change(tx, None, user.id, LEAVES, now=self._now, grace=GRACE))
         self._inactive.add(who)
         self._note("USER_DEACTIVATED", None)
         for it in self._all:

@@ -1,14 +1,12 @@
 """Offline responders get a mail about an escalation, each by themselves, whatever the mail server does."""
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
 from db.enums import DeliveryStatus, SkipReason
 from notify.outbox import IN_DOUBT
-from resolvers import admin
-from schema.context import utc_now
+from tests.cast import deactivate
 from tests.client import Api
 from tests.mailing import mails_of, make_due, make_outbox, outbox_for
 from tests.servers.processes import free_port
@@ -175,7 +173,7 @@ async def test_nothing_is_sent_to_someone_deactivated_after_the_escalation(
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.bob, now=utc_now(), grace=timedelta(0))
+        await deactivate(tx, cast.bob)
 
     await make_outbox(cast.database, smtp).send_batch()
 

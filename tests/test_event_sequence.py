@@ -14,11 +14,11 @@ from db.enums import EventKind, HandoffIntent, ReminderAudience
 from db.events import EventRow, append_about
 from db.session import Transaction
 from db.users import UserRow
-from resolvers import admin, handoffs
+from resolvers import handoffs
 from resolvers.errors import HandoffAlreadyClaimed
 from resolvers.handoffs import Created
 from resolvers.new_handoffs import NewHandoff
-from tests.cast import Cast
+from tests.cast import Cast, deactivate
 from tests.patience import PATIENCE
 
 GRACE = timedelta(seconds=30)
@@ -87,7 +87,7 @@ async def test_what_is_heard_of_a_commit_is_what_it_has_stored(cast: Cast) -> No
     await _claim(cast, cast.bob, made.id)
     async with cast.database.transaction(cast.account_id) as tx:
         await handoffs.release(tx, cast.bob, made.id, "it is late", now=now, grace=GRACE)
-        await admin.deactivate_user(tx, cast.bob, now=now, grace=timedelta(0))
+        await deactivate(tx, cast.bob)
     await _claim(cast, cast.alice, made.id)
     async with cast.database.transaction(cast.account_id) as tx:
         await handoffs.close_resolved(tx, cast.alice, session.id, now=now)

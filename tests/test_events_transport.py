@@ -8,7 +8,7 @@ import json
 import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -17,8 +17,7 @@ import pytest
 import server.events
 import server.sockets
 from db.enums import Role
-from resolvers import admin
-from tests.cast import Cast
+from tests.cast import Cast, deactivate
 from tests.client import CREATE
 from tests.feeds import faults, said
 from tests.http_clients import http_client
@@ -208,7 +207,7 @@ async def test_the_stream_of_a_deactivated_user_ends(live: Live) -> None:
         await live.until_online(cast.bob)
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
+            await deactivate(tx, cast.bob)
 
         assert await events.refusal() == "UNAUTHENTICATED"
         await live.until_online()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +17,9 @@ from db.enums import EventKind
 from db.events import Event
 from db.users import UserRow
 from notify.feed import QUEUE_LENGTH
-from resolvers import admin
 from schema.streams import Streams
 from server.wires import Gate, Inbox, text_frame
-from tests.cast import Cast
+from tests.cast import Cast, deactivate
 from tests.live import Live, running_server
 from tests.mailing import set_preferences
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES, Message, Operation, eventually
@@ -225,7 +224,7 @@ async def test_nothing_is_written_to_who_was_deactivated_however_seldom_viewers_
         await until_followed(live, 2)
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
+            await deactivate(tx, cast.bob)
         handoff_id = await live.escalate_new()
 
         assert await pushed.refusal() == "UNAUTHENTICATED"

@@ -1,13 +1,12 @@
 """A running subscription ends when its viewer's rights do."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from db.enums import Role
-from resolvers import admin
-from tests.cast import Cast
+from tests.cast import Cast, deactivate
 from tests.live import Live, running_server
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES
 
@@ -28,7 +27,7 @@ async def test_the_subscription_of_a_deactivated_user_ends(live: Live, subscript
         await pushed.next_event()
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
+            await deactivate(tx, cast.bob)
 
         assert await pushed.refusal() == "UNAUTHENTICATED"
         await live.until_online()
@@ -42,7 +41,7 @@ async def test_the_wallboard_of_a_deactivated_viewer_ends(live: Live) -> None:
         await pushed.next_event()
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.vera, now=datetime.now(UTC), grace=timedelta(0))
+            await deactivate(tx, cast.vera)
 
         assert await pushed.refusal() == "UNAUTHENTICATED"
 
@@ -123,7 +122,7 @@ async def test_nothing_is_pushed_to_a_user_after_their_deactivation(live: Live) 
         await pushed.next_event()
 
         async with live.node.database.transaction(cast.account_id) as tx:
-            await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC), grace=timedelta(0))
+            await deactivate(tx, cast.bob)
         await live.escalate_new()
 
         assert await pushed.refusal() == "UNAUTHENTICATED"

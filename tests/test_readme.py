@@ -4,10 +4,9 @@ import asyncio
 import json
 import re
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
-from resolvers import admin
+from tests.cast import deactivate
 from tests.live import Live
 from tests.patience import PATIENCE
 
@@ -35,7 +34,7 @@ async def test_who_watches_from_the_shell_sees_escalations_until_their_rights_en
     async with asyncio.timeout(PATIENCE):
         seen = json.loads(await watching.stdout.readline())
     async with cast.database.transaction(cast.account_id) as tx:
-        await admin.deactivate_user(tx, cast.bob, now=datetime.now(UTC))
+        await deactivate(tx, cast.bob)
     async with asyncio.timeout(PATIENCE):
         refused, said = await watching.communicate()
 

@@ -14,7 +14,7 @@ from db.models import users as users_table
 from db.session import new_id
 from db.users import UserRow
 from resolvers import admin, api_keys, logins
-from tests.cast import Cast
+from tests.cast import Cast, deactivate
 from tests.client import SECRET, Api
 from tests.live import Live, running_server
 from tests.sockets import ALMOST_AN_HOUR, ESCALATIONS, QUEUE_CHANGES, Operation, open_socket
@@ -95,10 +95,10 @@ def test_the_command_signs_a_user_out(database_url: str) -> None:
     )
 
 
-async def deactivate(cast: Cast, user: UserRow) -> None:
+async def lock_out(cast: Cast, user: UserRow) -> None:
     """Deactivate a user, as the command line does."""
     async with cast.database.transaction(user.account_id) as tx:
-        await admin.deactivate_user(tx, user, now=datetime.now(UTC), grace=timedelta(0))
+        await deactivate(tx, user)
 
 
 async def delete(cast: Cast, user: UserRow) -> None:
@@ -128,7 +128,7 @@ async def demote(cast: Cast, user: UserRow) -> None:
 @pytest.mark.parametrize(
     ("lose", "code"),
     [
-        (deactivate, "UNAUTHENTICATED"),
+        (lock_out, "UNAUTHENTICATED"),
         (delete, "UNAUTHENTICATED"),
         (sign_out, "UNAUTHENTICATED"),
         (demote, "FORBIDDEN"),

@@ -50,16 +50,66 @@ def list_users(account_name: str) -> None:
         click.echo(line)
 
 
+@user.command("set")
+@click.argument("email")
+@click.option("--name", help="The person's name.")
+@click.option("--email", "new_email", help="Their address from now on.")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role], case_sensitive=False), help="What they may do."
+)
+def set_user(email: str, name: str | None, new_email: str | None, role: str | None) -> None:
+    """Change the user with this address. It counts at once.
+
+    What somebody had claimed who becomes a viewer goes back into the queue.
+
+    Example: handoff user set bo@northwind.example --role admin
+    """
+    from resolvers.people import UserChanges
+    from server import commands
+
+    if name is None and new_email is None and role is None:
+        raise click.UsageError("Nothing to change. Give --name, --email or --role.")
+    wanted = None if role is None else Role(role.upper())
+    changes = UserChanges(name=name, email=new_email, role=wanted)
+    click.echo(run_to_end(lambda: commands.set_user(load_settings(), email, changes)))
+
+
 @user.command("deactivate")
 @click.argument("email")
 def deactivate_user(email: str) -> None:
     """Deactivate a user: they can sign in no more and are told nothing. History keeps their name.
+
+    What they had claimed goes back into the queue. An account's only active owner stays.
 
     Example: handoff user deactivate bo@northwind.example
     """
     from server import commands
 
     click.echo(run_to_end(lambda: commands.deactivate_user(load_settings(), email)))
+
+
+@user.command("activate")
+@click.argument("email")
+def activate_user(email: str) -> None:
+    """Bring a user back who was deactivated or removed.
+
+    Example: handoff user activate bo@northwind.example
+    """
+    from server import commands
+
+    click.echo(run_to_end(lambda: commands.activate_user(load_settings(), email)))
+
+
+@user.command("remove")
+@click.argument("email")
+def remove_user(email: str) -> None:
+    """Remove a user: as deactivated, and in no list any more. Their address stays theirs.
+
+    Example: handoff user remove bo@northwind.example
+    """
+    from server import commands
+
+    click.echo(run_to_end(lambda: commands.remove_user(load_settings(), email)))
 
 
 @user.command("sign-out")
