@@ -24,7 +24,7 @@ ADMIN_ROLES = (Role.OWNER, Role.ADMIN)
 class ApiKeyScope(StrEnum):
     """What an API key may be used for, at most; the role of its user limits it further."""
 
-    INGEST = "INGEST"  #: feeding sessions in, and reading them, without their handoffs
+    INGEST = "INGEST"  #: feeding sessions in, of whomever, and reading them, without their handoffs
     FULL = "FULL"  #: whatever its user may do
 
 

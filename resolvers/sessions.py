@@ -65,20 +65,24 @@ class NewBranch:
     parent_branch_id: UUID | None = None
 
 
-async def start(tx: Transaction, viewer: UserRow, new: NewSession, *, now: datetime) -> SessionRow:
+async def start(
+    tx: Transaction, viewer: UserRow, new: NewSession, *, now: datetime, is_ingest: bool = False
+) -> SessionRow:
     """Store a session with its first messages.
 
+    `is_ingest`: the viewer feeds in the sessions of whoever works on them.
+
     Raises:
-        Forbidden: the viewer only reads, or starts it for another without being an admin.
+        Forbidden: the viewer only reads, or starts it for another without being an admin, or feeding it in.
         NotFound: the team, owner or PSA connection is not of this account.
-        BadInput: a text or a time cannot be stored, or the owner cannot sign in any more.
+        BadInput: a text or a time cannot be stored, or the owner is no responder.
     """
     require_responder(viewer)
     session = await sessions.add(
         tx,
         {
             "team_id": await _known_team(tx, new.team_id),
-            "owner_id": await _allowed_owner(tx, viewer, new.owner_id),
+            "owner_id": await _allowed_owner(tx, viewer, new.owner_id, is_ingest=is_ingest),
             "status": SessionStatus.ACTIVE,
             "problem_summary": clean_text("problemSummary", new.problem_summary, MAX_SUMMARY),
             "problem_domain": clean_optional_text("problemDomain", new.problem_domain, MAX_LABEL),
@@ -229,16 +233,18 @@ async def _known_connection(tx: Transaction, connection_id: UUID | None) -> UUID
     return connection_id
 
 
-async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None) -> UUID:
+async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None, *, is_ingest: bool) -> UUID:
     if owner_id is None or owner_id == viewer.id:
         return viewer.id
-    if not is_admin(viewer):
+    if not is_ingest and not is_admin(viewer):
         raise Forbidden("Admin access required to start a session for somebody else")
     owner = (await users.by_ids(tx, [owner_id])).get(owner_id)
     if owner is None:
         raise NotFound("No user of your account has this id.")
     if not owner.may_sign_in:
         raise BadInput("ownerId is a user who cannot sign in any more.")
+    if not owner.is_responder:
+        raise BadInput("ownerId is a viewer, who only reads. Name an owner, admin or engineer.")
     return owner_id
 
 

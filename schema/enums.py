@@ -60,7 +60,8 @@ _show(
     ApiKeyScope,
     "What an API key may be used for, at most. The role of its user limits it further.",
     INGEST=(
-        "Feeding sessions in: `me`, `session`, and the mutations that start, change and resolve sessions. It "
+        "Feeding sessions in: `me`, `session`, and the mutations that start, change and resolve sessions. A "
+        "session may be started for any owner, admin or engineer. It "
         "reads any session of the account with its messages and branches, and the names and roles of its "
         "people. `Session.handoffs`, `Session.escalationPackage` and `User.email` are FORBIDDEN. "
         "Not for viewers."

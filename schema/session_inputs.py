@@ -44,7 +44,10 @@ class StartSessionInput:
     team_id: strawberry.ID | None = strawberry.field(default=None, description="The team that it belongs to.")
     owner_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="Whose session it is, for admins: a user who can sign in. Null for the caller's own.",
+        description=(
+            "Whose session it is: an active owner, admin or engineer of the account. For admins, and for API "
+            "keys of scope INGEST whoever their user is. Null for the caller's own."
+        ),
     )
     confidence_tier: ConfidenceTier | None = strawberry.field(
         default=None, description="How sure the diagnosis is."

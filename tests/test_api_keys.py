@@ -192,10 +192,23 @@ async def test_a_viewer_gets_no_ingest_key(api: Api) -> None:
     assert made.only()["token"].startswith("hk_")
 
 
-async def test_an_ingest_key_starts_sessions_for_others_where_its_user_may(api: Api) -> None:
+async def test_an_ingest_key_starts_sessions_for_any_responder_whoever_its_user_is(api: Api) -> None:
     cast = api.cast
-    admins = await cast.make_key(cast.adam, ApiKeyScope.INGEST)
-    engineers = await cast.make_key(cast.alice, ApiKeyScope.INGEST)
+    keys = [await cast.make_key(user, ApiKeyScope.INGEST) for user in (cast.adam, cast.alice)]
+
+    answers = [
+        await api.ask_with(key.token, START, ownerId=str(owner.id))
+        for key in keys
+        for owner in (cast.bob, cast.olivia)
+    ]
+
+    owners = [{"session": {"owner": {"name": name}}} for name in ("Bob", "Olivia")]
+    assert [answer.only() for answer in answers] == owners * 2
+
+
+async def test_a_full_key_starts_sessions_for_others_only_where_its_user_may(api: Api) -> None:
+    cast = api.cast
+    admins, engineers = await cast.make_key(cast.adam), await cast.make_key(cast.alice)
 
     allowed, refused = [
         await api.ask_with(key.token, START, ownerId=str(cast.bob.id)) for key in (admins, engineers)
@@ -203,6 +216,34 @@ async def test_an_ingest_key_starts_sessions_for_others_where_its_user_may(api: 
 
     assert allowed.only() == {"session": {"owner": {"name": "Bob"}}}
     assert refused.refusal() == ("FORBIDDEN", "Admin access required to start a session for somebody else")
+
+
+async def test_an_ingest_key_starts_no_session_for_who_may_have_none(api: Api) -> None:
+    cast = api.cast
+    key = await cast.make_key(cast.alice, ApiKeyScope.INGEST)
+    before = await cast.last_event()
+
+    answers = [
+        await api.ask_with(key.token, START, ownerId=str(user.id))
+        for user in (cast.vera, cast.ina, cast.charlie)
+    ]
+
+    assert [answer.refusal() for answer in answers] == [
+        ("BAD_USER_INPUT", "ownerId is a viewer, who only reads. Name an owner, admin or engineer."),
+        ("BAD_USER_INPUT", "ownerId is a user who cannot sign in any more."),
+        ("NOT_FOUND", "No user of your account has this id."),
+    ]
+    assert await cast.last_event() == before
+
+
+async def test_an_ingest_key_of_who_became_a_viewer_starts_nothing(api: Api) -> None:
+    cast = api.cast
+    key = await cast.make_key(cast.alice, ApiKeyScope.INGEST)
+    await cast.change(cast.alice, role=Role.VIEWER)
+
+    answer = await api.ask_with(key.token, START, ownerId=str(cast.bob.id))
+
+    assert answer.refusal() == ("FORBIDDEN", "Engineer or admin access required")
 
 
 async def test_no_other_text_is_a_key(api: Api) -> None:

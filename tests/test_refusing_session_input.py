@@ -146,6 +146,19 @@ async def test_an_owner_who_cannot_sign_in_is_refused(api: Api, who: str) -> Non
     assert await cast.all_rows() == before
 
 
+async def test_a_viewer_is_no_owner_of_a_session(api: Api) -> None:
+    cast = api.cast
+    before = await cast.all_rows()
+
+    answer = await api.change(cast.adam, "startSession", problemSummary="No sound", ownerId=str(cast.vera.id))
+
+    assert answer.refusal() == (
+        "BAD_USER_INPUT",
+        "ownerId is a viewer, who only reads. Name an owner, admin or engineer.",
+    )
+    assert await cast.all_rows() == before
+
+
 async def test_an_engineer_is_forbidden_to_start_a_session_for_somebody_else(api: Api) -> None:
     cast = api.cast
     before = await cast.last_event()

@@ -44,9 +44,11 @@ class SessionMutations:
         input: Annotated[StartSessionInput, Argument],  # noqa: A002 (the contract's name)
     ) -> StartSessionPayload:
         """Start a session."""
-        viewer = await info.context.viewer()
+        caller = await info.context.caller()
         async with transaction(info) as tx:
-            session = await sessions.start(tx, viewer, input.new(), now=info.context.now)
+            session = await sessions.start(
+                tx, caller.user, input.new(), now=info.context.now, is_ingest=caller.is_ingest_only
+            )
         return StartSessionPayload(session=Session.from_row(session))
 
     @strawberry.mutation(description="Set fields of a session.", extensions=responders(ingest=True))
