@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.schema import SchemaItem
 
 from db import migrate
 from db.models import deliveries, delivery_attempts, metadata, psa_connections
@@ -49,7 +50,12 @@ async def test_alembic_finds_nothing_left_to_migrate(database: Database) -> None
         differences = await tx.connection.run_sync(
             lambda connection: compare_metadata(
                 MigrationContext.configure(
-                    connection, opts={"compare_type": True, "compare_server_default": True}
+                    connection,
+                    opts={
+                        "compare_type": True,
+                        "compare_server_default": True,
+                        "include_object": lambda found, *_: _is_on(connection.dialect.name, found),
+                    },
                 ),
                 metadata,
             )
@@ -71,6 +77,11 @@ async def test_the_way_down_to_nothing_and_up_again_leads_to_the_same_tables(dat
 
     assert (nothing, revision) == ([], None)
     assert after == before
+
+
+def _is_on(engine: str, found: SchemaItem) -> bool:
+    """Tell whether an engine has what the models hold: Alembic does not ask `ddl_if` (1.20.1)."""
+    return bool(found.info.get("engine", engine) == engine)
 
 
 async def _tables(tx: SystemTransaction) -> list[str]:

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from db import teams, users
 from db.enums import EventKind, Role
 from db.models import audit_log
 from db.session import new_id
 from db.users import UserRow
 from tests.client import Answer, Api
+from tests.patience import PATIENCE
 
 USER = "id name email role active"
 RESULT = "__typename ... on Problem { message } ... on EmailTaken { takenBy { name } }"
@@ -332,3 +334,18 @@ async def test_what_is_refused_is_recorded(api: Api) -> None:
         (cast.olivia.id, "deleteUser", "LastOwner"),
         (cast.bob.id, "addUser", "FORBIDDEN"),
     ]
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_sessions_are_started_and_escalated_while_somebody_and_their_team_are_renamed(api: Api) -> None:
+    cast = api.cast
+    async with cast.database.transaction(cast.account_id) as tx:
+        await users.change(tx, cast.alice.id, {"email": "alicia@northwind.example", "name": "Alicia"})
+        await users.change(tx, cast.bob.id, {"email": "bo@northwind.example"})
+        await teams.rename(tx, cast.team_id, "Networking")
+
+        async with asyncio.timeout(PATIENCE):  # whoever refers to a row waits for who changes its key
+            session = await cast.start_session(in_team=True)
+            handoff_id = await api.escalate(cast.alice, session.id)
+
+    assert "Bob" in {name for _, name, *_ in await api.deliveries(handoff_id)}

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from db.enums import ReminderAudience, Role
-from db.models.base import metadata, of_account, one_of
+from db.models.base import metadata, of_account, one_of, unique_beside_references
 from db.types import Document, Named, UtcDateTime
 
 accounts = Table(
@@ -46,7 +46,7 @@ teams = Table(
     Column("account_id", Uuid, ForeignKey("accounts.id"), primary_key=True),
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
-    UniqueConstraint("account_id", "name"),
+    *unique_beside_references("uq_teams_name", "account_id", "name"),
 )
 
 users = Table(
@@ -65,7 +65,7 @@ users = Table(
     Column("quiet_reminders", Boolean, nullable=False, server_default=false()),
     Column("tokens_not_before", UtcDateTime),  # tokens issued earlier are refused; NULL: none is
     UniqueConstraint("id"),
-    UniqueConstraint("email"),
+    *unique_beside_references("uq_users_address", "email"),
     one_of("role", Role),
     CheckConstraint("email = lower(email)", name="email_lower_case"),
     CheckConstraint("NOT (mute_push AND mute_email)", name="one_channel_open"),
