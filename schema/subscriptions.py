@@ -126,7 +126,8 @@ async def _follow(
             while True:
                 heard = await _next(info, subscriber, caller, kind)
                 caller = await look_again()
-                if heard is not None:
+                subscriber.wanted = kind.wants(caller.user, team)  # what they are told depends on their role
+                if heard is not None and subscriber.wanted(heard.event):
                     yield _asking_receipt(info, kind, heard, look_again)
     except FeedStopped:
         return

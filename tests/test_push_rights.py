@@ -8,6 +8,7 @@ import pytest
 from db.enums import Role
 from tests.cast import Cast, deactivate
 from tests.live import Live, running_server
+from tests.mailing import remind, set_policy
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES
 
 
@@ -154,3 +155,23 @@ async def test_what_an_admin_changes_ends_subscriptions_before_they_are_asked_fo
 
         assert changed.errors == []
         assert await pushed.refusal() == code
+
+
+async def test_an_admin_who_becomes_an_engineer_is_pushed_what_engineers_are(
+    database_url: str, cast: Cast
+) -> None:
+    async with (
+        running_server(database_url, cast, recheck_seconds=3600) as live,
+        live.dashboard(cast.adam) as socket,
+    ):
+        await set_policy(live, reminderAfter=["PT5M"], remind="OWNERS_AND_ADMINS")
+        pushed = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        before = await live.escalate_new()
+        assert (await pushed.next_event())["handoff"]["id"] == before
+
+        document = "mutation ($id: ID!) { updateUser(input: { userId: $id, role: ENGINEER }) { __typename } }"
+        assert (await live.ask(cast.olivia, document, id=str(cast.adam.id))).errors == []
+        assert await remind(live) == 1
+        after = await live.escalate_new()
+
+        assert (await pushed.next_event())["handoff"]["id"] == after
