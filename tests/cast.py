@@ -56,7 +56,8 @@ class Cast:
     async def one_of_each(self, owner: UserRow) -> dict[str, str]:
         """Make one of all that has an id in the owner's account; return the ids by the API's type names.
 
-        There is a delivery only where the account has somebody else to tell.
+        There is a delivery only where the account has somebody else to tell. `Colleague` is another user,
+        who may be changed and deleted.
         """
         now = datetime.now(UTC)
         async with self.database.transaction(owner.account_id) as tx:
