@@ -6,10 +6,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Select, select, text
 
+from db import users
 from db.enums import HandoffState, Role
 from db.handoffs import HandoffRow
+from db.models import handoffs as stored
 from db.session import Database, Transaction
 from db.users import UserRow
 from resolvers import handoffs, people
@@ -191,6 +193,44 @@ async def test_a_leave_that_waits_for_a_claim_takes_it_back(api: Api) -> None:
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_a_claim_that_waits_for_a_leave_holds_nothing_that_the_leave_needs(api: Api) -> None:
+    cast = api.cast
+    handoff_id = UUID(await claimed(api, cast.bob))
+
+    async with cast.database.transaction(cast.account_id) as tx:
+        await users.lock(tx, cast.bob.id)
+        claiming_again = asyncio.create_task(claims(cast.database, cast, handoff_id))
+        await until_waiting(cast)
+        await deactivate(tx, cast, cast.bob)
+
+    assert await claiming_again is None
+    assert (await handoff_row(api, str(handoff_id))).state == HandoffState.OPEN
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("by", ["leave", "policy"])
+async def test_whoever_changes_several_claims_takes_them_in_the_order_of_their_ids(api: Api, by: str) -> None:
+    cast = api.cast
+    first, second = [UUID(await api.escalate(cast.alice, (await cast.start_session()).id)) for _ in "12"]
+    for handoff_id in (second, first):  # so that the table has them the other way round
+        await claims(cast.database, cast, handoff_id)
+    async with cast.database.owning() as owner:
+        await owner.execute(text("ANALYZE handoffs"))  # and is read as a whole, it is so small
+
+    async with cast.database.transaction(cast.account_id) as tx:
+        await tx.execute(lock_of(first))
+        change = (
+            leaves(cast, deactivate, cast.bob) if by == "leave" else set_policy(api, claimExpiresAfter="PT1H")
+        )
+        changing = asyncio.create_task(change)
+        await until_waiting(cast)
+        await tx.execute(lock_of(second))
+    await changing
+
+    assert await deadlocks(cast.database) == 0
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 async def test_leaves_claims_releases_and_policies_never_wait_for_each_other_in_a_circle(api: Api) -> None:
     cast = api.cast
     await set_policy(api, reminderAfter=["PT5M"], claimExpiresAfter="PT30M")
@@ -239,6 +279,11 @@ async def leaves(cast: Cast, leave: Leave, user: UserRow, *, database: Database 
     """Let somebody leave, in a transaction of its own."""
     async with (database or cast.database).transaction(cast.account_id) as tx:
         await leave(tx, cast, user)
+
+
+def lock_of(handoff_id: UUID) -> Select[tuple[UUID]]:
+    """Return the statement that locks a handoff."""
+    return select(stored.c.id).where(stored.c.id == handoff_id).with_for_update()
 
 
 async def until_waiting(cast: Cast) -> None:
