@@ -35,7 +35,9 @@ class User(Node):
     name: str = strawberry.field(description="The person's name.")
     email: str = strawberry.field(description="The address that mails go to, in lower case.")
     role: Role = strawberry.field(description="What the person may do.")
-    active: bool = strawberry.field(description="False once deactivated: cannot sign in, is told nothing.")
+    active: bool = strawberry.field(
+        description="False once deactivated or deleted: cannot sign in, is told nothing."
+    )
     key: strawberry.Private[UUID]
 
     @strawberry.field(description="Whether the person holds a live dashboard connection now, on any node.")
