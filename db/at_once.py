@@ -9,6 +9,7 @@ In a function each statement sees what was committed before it began, as in a tr
 (PostgreSQL manual, 38.7): what runs after the lock sees what the last holder of the lock has left.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -76,8 +77,7 @@ class AtOnce:
     def _definition(self, kinds: Sequence[str], shown: Sequence[str]) -> str:
         columns = ", ".join(f"c{place} {kind}" for place, kind in enumerate(shown))
         lock = self._lock.statement.removeprefix("SELECT ")
-        for place in range(len(self._kinds), 0, -1):
-            lock = lock.replace(f"${place}", f"${len(kinds) + place}")
+        lock = re.sub(r"\$(\d+)", lambda place: f"${len(kinds) + int(place[1])}", lock)
         return f"""
             CREATE FUNCTION {self._name}({", ".join([*kinds, *self._kinds])}) RETURNS TABLE ({columns})
             LANGUAGE plpgsql ROWS 1 SET plan_cache_mode = force_generic_plan AS $function$

@@ -6,6 +6,7 @@ escalation stores two hundred values, so what is known of the type is found out 
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Dialect, Uuid
@@ -64,8 +65,18 @@ def converted(rows: Iterable[Iterable[Any]], loads: Sequence[tuple[int, Convert]
 
 def _load_of(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
     if isinstance(kind, Named | Ranked):
-        members = {member.value: member for member in kind.members}
-        return {None: None, **members}.__getitem__
+        return _Members(kind.members).__getitem__
     if isinstance(kind, UtcDateTime | Uuid) and dialect is POSTGRESQL:
         return None  # the driver's have a time zone, and are UUIDs
     return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+class _Members(dict[Any, Enum | None]):
+    """The members of a set by their values; what is no value is the set's to say."""
+
+    def __init__(self, members: type[Enum]) -> None:
+        super().__init__({None: None, **{member.value: member for member in members}})
+        self._of = members
+
+    def __missing__(self, value: object) -> Enum:
+        return self._of(value)

@@ -166,6 +166,13 @@ class PsaStatus(StrEnum):
 class EventKind(StrEnum):
     """What happened in an account. The kinds are the vocabulary of timelines and subscriptions."""
 
+    UNKNOWN = "UNKNOWN"  #: never stored: what a newer version of the service has stored
+
+    @classmethod
+    def _missing_(cls, value: object) -> "EventKind | None":
+        """Read what a newer version has stored: the feed of an older process goes on past it."""
+        return cls.UNKNOWN if isinstance(value, str) else None
+
     ACCOUNT_CREATED = "ACCOUNT_CREATED"
     TEAM_CREATED = "TEAM_CREATED"
     TEAM_CHANGED = "TEAM_CHANGED"

@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
 from uuid import UUID
 
 import pytest
+from sqlalchemy import insert, select, update
 
 from db import events
+from db.enums import EventKind
 from db.events import EventRow
+from db.models import account_counters
+from db.models import events as events_table
 from db.session import Database, Transaction
 from notify.feed import Feed
 from notify.outage import FeedStopped
@@ -102,6 +108,28 @@ async def test_more_events_than_fit_a_page_come_whole(feed: Feed, database: Data
         found = await hear(subscriber, 520)
 
     assert numbers(found) == list(range(last - 519, last + 1))
+
+
+class Tomorrow(StrEnum):
+    """What a newer version tells of."""
+
+    COFFEE_BREWED = "COFFEE_BREWED"
+
+
+async def test_what_a_newer_version_tells_of_holds_nothing_up(
+    database: Database, silent: Database, cast: Cast
+) -> None:
+    async with (
+        running_feed(database, poll_seconds=QUICKLY) as feed,
+        feed.subscribe(cast.account_id, anything) as subscriber,
+    ):
+        unknown = await brew_coffee(silent, cast.account_id)
+        known = await commit(silent, cast.account_id)
+
+        found = await hear(subscriber, 2)
+
+    assert numbers(found) == [unknown, known]
+    assert [heard.event.kind for heard in found] == [EventKind.UNKNOWN, EventKind.SESSION_UPDATED]
 
 
 async def test_a_commit_that_nobody_announced_is_found_by_the_next_comparison(
@@ -331,3 +359,23 @@ async def test_stopping_ends_all_subscriptions_and_refuses_new_ones(feed: Feed, 
 async def test_without_an_event_a_subscriber_hears_none_within_its_patience(feed: Feed, cast: Cast) -> None:
     async with feed.subscribe(cast.account_id, anything) as subscriber:
         assert await subscriber.next(within=0.0) is None
+
+
+async def brew_coffee(database: Database, account_id: UUID) -> int:
+    """Store an event of tomorrow's as tomorrow's version does, and return its number."""
+    counter = account_counters.c
+    async with database.owning() as tx:
+        await tx.execute(
+            update(account_counters)
+            .where(counter.account_id == account_id)
+            .values(event_sequence=counter.event_sequence + 1)
+        )
+        number = await tx.fetch_value(select(counter.event_sequence).where(counter.account_id == account_id))
+        row = {
+            "account_id": account_id,
+            "sequence": number,
+            "at": datetime.now(UTC),
+            "summary": "brewed coffee",
+        }
+        await tx.execute(insert(events_table).values(kind=Tomorrow.COFFEE_BREWED, **row))
+    return int(number)

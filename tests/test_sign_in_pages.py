@@ -4,7 +4,7 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ from tests.link_pages import words
 from tests.servers.provider import AUDIENCE, ISSUER
 from tests.servers.smtp import SmtpServer
 
-HANDOFF_ID = uuid4()
+HANDOFF_ID = UUID("01a22c74-0eba-762d-9777-5e443974e37f")
 LINK = re.compile(r"http://127\.0\.0\.1:8000(/login/\S+)")
 NO_LINKS = "No links to sign in are mailed here"
 
