@@ -50,12 +50,8 @@ class HandoffMutations:
     ) -> CreateHandoffResult:
         """Hand a session off."""
         context = info.context
-        database, viewer, new, now = (
-            context.services.database,
-            await context.viewer(),
-            input.new(),
-            context.now,
-        )
+        database, new, now = context.services.database, input.new(), context.now
+        viewer = await context.viewer()
         try:
             foreseen = None
             if database.is_worth_foreseeing(viewer.account_id):
