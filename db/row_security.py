@@ -26,6 +26,7 @@ class AccountConnection(NativeConnection):
 
     _begin: str | None = None  #: what begins the transaction; None: it has begun
     _is_over = False  #: it was all in one message
+    _may_make_functions = True  #: as far as is known
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (the driver's)
         super().__init__(*args, **options)
@@ -53,7 +54,7 @@ class AccountConnection(NativeConnection):
 
     async def lock(self, lock: Lock, locked_id: UUID) -> None:
         """Lock rows of the account, with the BEGIN if that is not sent."""
-        if self._begin is None:
+        if self.has_begun:
             statement = await self._locking(lock, locked_id)
             with faults():
                 await self.execute(statement)
@@ -74,15 +75,22 @@ class AccountConnection(NativeConnection):
         self._expect_not_over()
         stored = whole.statement.stored(values)
         with faults():
-            if whole not in self._known:
-                try:
-                    await whole.make(self)
-                except asyncpg.InsufficientPrivilegeError:  # of making temporary things in the database
-                    return []
-                self._known.add(whole)
+            if not await self._has(whole):
+                return []
             rows = await self.fetch(whole.call, *stored, self._account_id, *held.values)
         self._is_over = bool(rows)
         return whole.statement.loaded(rows)
+
+    async def _has(self, whole: AtOnce) -> bool:
+        """Make the function of a transaction where it is not made yet; tell whether it is there."""
+        if whole not in self._known and self._may_make_functions:
+            try:
+                await whole.make(self)
+            except asyncpg.InsufficientPrivilegeError:  # of making temporary things in the database
+                self._may_make_functions = False  # and it is not asked again
+            else:
+                self._known.add(whole)
+        return whole in self._known
 
     async def _locking(self, lock: Lock, locked_id: UUID) -> str:
         """Return the statement that locks."""
@@ -94,7 +102,7 @@ class AccountConnection(NativeConnection):
 
     def _end(self) -> bool:
         """Forget the transaction; tell whether it had begun, and has not ended by itself."""
-        has_begun = self._begin is None
+        has_begun = self.has_begun
         self._begin, self._is_over = None, False
         return has_begun
 

@@ -28,6 +28,7 @@ from schema.context import utc_now
 from tests.cast import Cast
 from tests.escalating import claim, escalate
 from tests.holding import until_waiting
+from tests.servers.postgres_wire import watching
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
@@ -66,19 +67,23 @@ async def test_others_hear_of_its_event_as_it_is_stored(cast: Cast) -> None:
         assert heard == (await events.of_handoffs(tx, [handoff_id]))[handoff_id][-1:]
 
 
-async def test_where_the_role_may_make_no_functions_it_takes_more_messages(
+async def test_where_the_role_may_make_no_functions_it_takes_more_messages_and_asks_once(
     cast: Cast, database_url: str
 ) -> None:
-    first, second = await escalate(cast), await escalate(cast)
+    handoff_ids = [await escalate(cast) for _ in range(3)]
     async with cast.database.owning() as tx:
         await tx.execute(text(WITHOUT_FUNCTIONS))
-    database = Database(database_url)
 
-    for handoff_id in (first, second):
-        await claim(cast, handoff_id, database=database, is_all=True)
-        assert await state_of(cast, handoff_id) == HandoffState.CLAIMED
+    async with watching(database_url) as (url, traffic):
+        database = Database(url)
+        for handoff_id in handoff_ids:
+            traffic.clear()
+            await claim(cast, handoff_id, database=database, is_all=True)
+            assert await state_of(cast, handoff_id) == HandoffState.CLAIMED
+        await database.dispose()
 
-    await database.dispose()
+    assert traffic.round_trips == 3
+    assert not any("CREATE FUNCTION" in statement for statement in traffic.statements)
 
 
 async def test_it_sees_the_rows_of_its_account_alone_and_leaves_no_account_behind(cast: Cast) -> None:
