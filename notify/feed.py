@@ -29,7 +29,6 @@ QUEUE_LENGTH = 256
 _PAGE = 500
 #: What ends somebody's rights, or says how they want to be told. What follows is told after a look at them.
 _CHANGES_RIGHTS = {
-    EventKind.UNKNOWN,  # for all that is known here
     EventKind.USER_CHANGED,
     EventKind.USER_DEACTIVATED,
     EventKind.USER_DELETED,
