@@ -36,7 +36,7 @@ from db.session import Database, new_id
 from notify import policy
 from notify.mail_server import MailServer
 from notify.outbox import Outbox
-from resolvers import handoffs, sessions
+from resolvers import handing_off, sessions
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewSession
 from server import process
@@ -174,7 +174,7 @@ async def _escalate(cast: Cast) -> UUID:
         for label in ("Profile", "Credentials", "Conditional access"):
             await sessions.add_branch(tx, cast.alice, session.id, NewBranch(label=label), now=now)
         escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE, notes=NOTES)
-        made = await handoffs.create(tx, cast.alice, escalate, now=now, grace=timedelta(0))
+        made = await handing_off.create(tx, cast.alice, escalate, now=now, grace=timedelta(0))
         return made.handoff.id
 
 

@@ -21,7 +21,7 @@ from db import migrate, users
 from db.enums import HandoffIntent, Role
 from db.session import Database, new_id
 from db.users import UserRow
-from resolvers import admin, handoffs, sessions
+from resolvers import admin, handing_off, handoffs, sessions
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.servers.postgres import PostgresServer
@@ -175,9 +175,9 @@ async def _create(database: Database, account: Account, session_id: UUID) -> UUI
     foreseen = None
     if database.is_worth_foreseeing(account.id):
         async with database.reading(account.id) as tx:
-            foreseen = await handoffs.foresee(tx, account.escalator, new, now=now)
+            foreseen = await handing_off.foresee(tx, account.escalator, new, now=now)
     async with database.transaction(account.id) as tx:
-        made = await handoffs.create(
+        made = await handing_off.create(
             tx,
             account.escalator,
             new,

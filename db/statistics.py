@@ -207,7 +207,7 @@ def _of_each(tx: Transaction, window: Window, dimension: StatsDimension | None) 
         .prefix_with("MATERIALIZED", dialect="postgresql")  # else each look at a session is made three times
     )
     # A handoff is closed with its session, in the same instant, or because the session was handed off again
-    # while somebody had it; `resolvers/handoffs.py` knows no third way.
+    # while somebody had it; the resolvers know no third way.
     bounced = and_(
         of_each.c.closed_at.is_not(None), of_each.c.closed_at.is_distinct_from(of_each.c.resolved_at)
     )

@@ -1,6 +1,6 @@
 """What an engineer asks for when they hand a session off, and all that is stored of it.
 
-Nothing here reads or writes: `resolvers/handoffs.py` does.
+Nothing here reads or writes: `resolvers/handing_off.py` does.
 """
 
 import hashlib

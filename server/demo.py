@@ -11,7 +11,7 @@ from db import system, users
 from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole, Role
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
-from resolvers import admin, handoffs, sessions
+from resolvers import admin, handing_off, sessions
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch, NewMessage, NewSession
 
@@ -115,4 +115,4 @@ async def _hand_off(
         notes=handoff["notes"],
     )
     at = now - timedelta(minutes=handoff["minutes_ago"])
-    await handoffs.create(tx, owner, new, now=at, grace=timedelta(0))
+    await handing_off.create(tx, owner, new, now=at, grace=timedelta(0))

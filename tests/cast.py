@@ -16,7 +16,7 @@ from db.psa_connections import PsaConnectionRow
 from db.session import Database, Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers import admin, api_keys, handoffs, people, sessions
+from resolvers import admin, api_keys, handing_off, people, sessions
 from resolvers.api_keys import NewApiKey
 from resolvers.new_handoffs import NewHandoff
 from resolvers.people import UserChanges
@@ -66,7 +66,7 @@ class Cast:
             session = await sessions.start(tx, owner, new, now=now)
             session = await sessions.add_branch(tx, owner, session.id, NewBranch(label="DNS"), now=now)
             escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
-            made = await handoffs.create(tx, owner, escalate, now=now, grace=timedelta(0))
+            made = await handing_off.create(tx, owner, escalate, now=now, grace=timedelta(0))
             told = (await deliveries.of_handoffs(tx, [made.handoff.id], Page(1)))[made.handoff.id]
             psa = await make_psa_connection(tx, now=now)
             key = await api_keys.create(tx, owner, "One of each", ApiKeyScope.FULL, actor_id=None, now=now)

@@ -12,7 +12,7 @@ from db.enums import HandoffIntent, HandoffPriority, HandoffState
 from db.models import handoffs as handoffs_table
 from db.session import Database, Transaction
 from db.users import UserRow
-from resolvers import handoffs, reminders, sessions
+from resolvers import handing_off, handoffs, reminders, sessions
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 
@@ -46,7 +46,7 @@ class Desk:
     ) -> UUID:
         """Hand a session off and return the handoff's id."""
         new = NewHandoff(session_id=session_id, intent=intent, priority=priority)
-        made = await self._act(lambda tx: handoffs.create(tx, user, new, now=at, grace=GRACE))
+        made = await self._act(lambda tx: handing_off.create(tx, user, new, now=at, grace=GRACE))
         return made.handoff.id
 
     async def escalate(self, user: UserRow, at: datetime = NOON, **of_session: Any) -> UUID:  # noqa: ANN401

@@ -6,7 +6,7 @@ from uuid import UUID
 from db.enums import HandoffIntent
 from db.session import Database, Transaction
 from db.users import UserRow
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers.handoffs import Claimed
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
@@ -26,7 +26,7 @@ async def create(cast: Cast, session_id: UUID) -> UUID:
 async def escalated(tx: Transaction, cast: Cast, session_id: UUID) -> UUID:
     """Escalate it in a transaction that is open."""
     new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE)
-    made = await handoffs.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
+    made = await handing_off.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
     return made.handoff.id
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,16 +12,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from db import assessments, deliveries, events, sessions
+from db import assessments, deliveries, events, sessions, users
 from db import handoffs as stored
 from db.enums import HandoffIntent, HandoffState
 from db.pages import Page
-from db.session import Database
+from db.session import Database, Transaction
 from db.situations import Situation
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers import sessions as working
 from resolvers.errors import BadInput, HandoffAlreadyClaimed, HandoffNotFound, SessionAlreadyHandedOff
-from resolvers.handoffs import Created
+from resolvers.handing_off import Created
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewBranch
 from schema.context import utc_now
@@ -116,8 +116,11 @@ async def test_one_that_is_refused_by_the_database_changes_nothing_and_leaves_a_
     assert await state_of(cast, handoff_id) == HandoffState.CLAIMED
 
 
-async def test_a_claim_that_finds_it_claimed_and_released_meanwhile_takes_it(cast: Cast) -> None:
+async def test_a_claim_that_finds_it_claimed_and_released_meanwhile_takes_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     handoff_id = await escalate(cast)
+    is_released = asyncio.Event()
 
     async with cast.database.transaction(cast.account_id) as tx:
         await handoffs.claim(tx, cast.bob, handoff_id, now=datetime.now(UTC))
@@ -126,7 +129,10 @@ async def test_a_claim_that_finds_it_claimed_and_released_meanwhile_takes_it(cas
         await until_waiting(cast, 1)
         releasing = asyncio.create_task(release(cast, handoff_id))
         await until_waiting(cast, 2)
+        # The first looks why it got nothing. It would often be back before the second has the row.
+        monkeypatch.setattr(users, "hold", holding_after(is_released))
     await releasing
+    is_released.set()
 
     assert (await claiming).handoff.claimed_by_id == cast.olivia.id
     with pytest.raises(HandoffAlreadyClaimed):
@@ -207,12 +213,12 @@ async def foresee(
             await working.add_branch(tx, cast.alice, session.id, NewBranch(label="Firmware"), now=utc_now())
     new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
     async with cast.database.reading(cast.account_id) as tx:
-        return Foreseen(new, await handoffs.foresee(tx, cast.alice, new, now=utc_now()))
+        return Foreseen(new, await handing_off.foresee(tx, cast.alice, new, now=utc_now()))
 
 
 async def create(cast: Cast, foreseen: Foreseen) -> Created:
     async with cast.database.transaction(cast.account_id) as tx:
-        return await handoffs.create(
+        return await handing_off.create(
             tx,
             cast.alice,
             foreseen.new,
@@ -240,6 +246,17 @@ async def story_of(cast: Cast, made: Created) -> list[object]:
         [(event.kind, event.actor_id, event.summary, event.intent, event.except_id) for event in happened],
         assessed and assessed.status,
     ]
+
+
+def holding_after(event: asyncio.Event) -> Callable[[Transaction, UUID], Awaitable[None]]:
+    """Return `users.hold`, which waits for an event first."""
+    hold = users.hold
+
+    async def wait(tx: Transaction, user_id: UUID) -> None:
+        await event.wait()
+        await hold(tx, user_id)
+
+    return wait
 
 
 async def state_of(cast: Cast, handoff_id: UUID) -> HandoffState:

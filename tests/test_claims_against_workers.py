@@ -14,7 +14,7 @@ from db.models import deliveries
 from db.pushes import Push
 from db.session import Transaction
 from notify.receipts import Receipts
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers.new_handoffs import NewHandoff
 from schema.context import utc_now
 from tests.cast import Cast
@@ -160,7 +160,7 @@ async def escalate_without_grace(api: Api) -> UUID:
     session = await api.cast.start_session()
     new = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
     async with api.node.database.transaction(api.cast.account_id) as tx:
-        made = await handoffs.create(tx, api.cast.alice, new, now=utc_now(), grace=timedelta(0))
+        made = await handing_off.create(tx, api.cast.alice, new, now=utc_now(), grace=timedelta(0))
     return made.handoff.id
 
 

@@ -32,8 +32,7 @@ from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.outbox import LEASE
 from notify.policy import GIVE_UP_AFTER
-from resolvers import admin, people, reminders
-from resolvers import handoffs as handing_off
+from resolvers import admin, handing_off, handoffs, people, reminders
 from resolvers import sessions as taking_in
 from resolvers.errors import HandoffAlreadyClaimed, HandoffNotClaimedByYou, HandoffNotOpen, Refusal
 from resolvers.new_handoffs import NewHandoff
@@ -200,7 +199,7 @@ class Ledger(RuleBasedStateMachine):
         """Somebody says that they have seen it."""
         it = self._pick(pick)
         user = self._active(who)
-        self._run(lambda tx: handing_off.acknowledge(tx, user, it.id, now=self._now))
+        self._run(lambda tx: handoffs.acknowledge(tx, user, it.id, now=self._now))
         if it.state == HandoffState.OPEN and (user.id, it.round) not in it.seen:
             it.seen.add((user.id, it.round))
             it.confirm(user.id, it.round)
@@ -349,7 +348,7 @@ class Ledger(RuleBasedStateMachine):
             refused = HandoffNotOpen
         elif it.state == HandoffState.CLAIMED and it.claimer != user.id:
             refused = HandoffAlreadyClaimed
-        self._try(lambda tx: handing_off.claim(tx, user, it.id, now=self._now), refused)
+        self._try(lambda tx: handoffs.claim(tx, user, it.id, now=self._now), refused)
         if it.state == HandoffState.OPEN:
             it.claim(user.id, now=self._now)
             self._note("HANDOFF_CLAIMED", it)
@@ -357,7 +356,7 @@ class Ledger(RuleBasedStateMachine):
     def _release(self, it: Escalation, user: UserRow) -> None:
         holds = it.state == HandoffState.CLAIMED and (it.claimer == user.id or user.role == Role.ADMIN)
         refused = None if holds else HandoffNotClaimedByYou
-        self._try(lambda tx: handing_off.release(tx, user, it.id, None, now=self._now, grace=GRACE), refused)
+        self._try(lambda tx: handoffs.release(tx, user, it.id, None, now=self._now, grace=GRACE), refused)
         if holds:
             it.reopen(now=self._now)
             self._tell(it, DeliveryKind.ESCALATION, but=user.id)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from db.enums import HandoffIntent
-from resolvers import handoffs
+from resolvers import handing_off
 from resolvers.new_handoffs import NewHandoff
 from schema.context import utc_now
 from server.process import Node
@@ -154,7 +154,7 @@ async def escalate(cast: Cast) -> None:
     session = await cast.start_session()
     new = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
     async with cast.database.transaction(cast.account_id) as tx:
-        await handoffs.create(tx, cast.alice, new, now=utc_now(), grace=timedelta(0))
+        await handing_off.create(tx, cast.alice, new, now=utc_now(), grace=timedelta(0))
 
 
 async def post(live: Live, body: dict[str, Any]) -> Any:  # noqa: ANN401 (whatever is answered)

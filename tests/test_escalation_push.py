@@ -4,7 +4,7 @@ import pytest
 
 from db import users
 from db.enums import HandoffIntent, Role
-from resolvers import admin, handoffs
+from resolvers import admin, handing_off
 from resolvers.new_handoffs import NewHandoff
 from tests.live import Live
 from tests.sockets import ESCALATIONS
@@ -177,7 +177,7 @@ async def test_what_was_rolled_back_is_never_pushed(live: Live) -> None:
 
     async def escalate_and_fail() -> None:
         async with live.node.database.transaction(cast.account_id) as tx:
-            await handoffs.create(tx, cast.alice, new, now=services.now(), grace=services.push_grace)
+            await handing_off.create(tx, cast.alice, new, now=services.now(), grace=services.push_grace)
             raise ConnectionAbortedError
 
     async with live.dashboard(cast.bob) as socket:

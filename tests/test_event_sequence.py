@@ -14,9 +14,9 @@ from db.enums import EventKind, HandoffIntent, ReminderAudience
 from db.events import EventRow, append_about
 from db.session import Transaction
 from db.users import UserRow
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers.errors import HandoffAlreadyClaimed
-from resolvers.handoffs import Created
+from resolvers.handing_off import Created
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast, deactivate
 from tests.patience import PATIENCE
@@ -190,7 +190,7 @@ async def _watch(cast: Cast, after: int, finished: asyncio.Event) -> Sequence[Ev
 
 async def _escalate(tx: Transaction, user: UserRow, session_id: UUID, key: str | None = None) -> Created:
     new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE, idempotency_key=key)
-    return await handoffs.create(tx, user, new, now=datetime.now(UTC), grace=GRACE)
+    return await handing_off.create(tx, user, new, now=datetime.now(UTC), grace=GRACE)
 
 
 async def _claim(cast: Cast, user: UserRow, handoff_id: UUID) -> None:

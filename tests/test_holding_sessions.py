@@ -14,7 +14,7 @@ from db import handoffs as stored
 from db.deliveries import NewDelivery
 from db.enums import Channel, DeliveryKind, EventKind, HandoffIntent, HandoffState
 from db.session import Database, Transaction
-from resolvers import handoffs
+from resolvers import handing_off
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 from tests.escalating import claim
@@ -146,7 +146,7 @@ async def test_a_claim_that_waited_skips_what_was_written_meanwhile(cast: Cast, 
 async def _create(cast: Cast, session_id: UUID) -> UUID:
     new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE)
     async with cast.database.transaction(cast.account_id) as tx:
-        made = await handoffs.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
+        made = await handing_off.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
     return made.handoff.id
 
 

@@ -12,9 +12,9 @@ from db import sessions
 from db.enums import HandoffIntent
 from db.models import idempotency_keys
 from db.session import Transaction
-from resolvers import handoffs
+from resolvers import handing_off
 from resolvers.errors import BadInput
-from resolvers.handoffs import Created
+from resolvers.handing_off import Created
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 from tests.client import CREATE, Answer, Api
@@ -241,7 +241,7 @@ async def test_a_key_that_is_committed_while_another_request_looks_for_it_is_not
 
 async def _create(tx: Transaction, cast: Cast, session_id: UUID) -> Created:
     new = NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE, idempotency_key="k1")
-    return await handoffs.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
+    return await handing_off.create(tx, cast.alice, new, now=datetime.now(UTC), grace=timedelta(0))
 
 
 async def _wait_until_somebody_waits(tx: Transaction) -> None:

@@ -19,15 +19,15 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from db import events, handoffs, sessions, users
+from db import events, sessions, users
+from db import handoffs as stored
 from db.enums import HandoffIntent, HandoffState, Role, SessionStatus, SkipReason
 from db.handoffs import QueueFilter, QueueOrder
 from db.models import deliveries
 from db.pages import Page
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
-from resolvers import admin
-from resolvers import handoffs as handing_off
+from resolvers import admin, handing_off, handoffs
 from resolvers import sessions as taking_in
 from resolvers.errors import Refusal
 from resolvers.new_handoffs import NewHandoff
@@ -102,7 +102,7 @@ class LifeCycle(RuleBasedStateMachine):
         async def claim(user: UserRow) -> object:
             try:
                 return await self._in(
-                    lambda tx: handing_off.claim(tx, user, passed.id, now=self._now), write=True
+                    lambda tx: handoffs.claim(tx, user, passed.id, now=self._now), write=True
                 )
             except Refusal as refusal:
                 return type(refusal)
@@ -131,7 +131,7 @@ class LifeCycle(RuleBasedStateMachine):
         refused = passed.refusal_of_release(user)
 
         released = self._try(
-            lambda tx: handing_off.release(tx, user, passed.id, None, now=self._now, grace=GRACE), refused
+            lambda tx: handoffs.release(tx, user, passed.id, None, now=self._now, grace=GRACE), refused
         )
 
         if released is not None:
@@ -169,9 +169,9 @@ class LifeCycle(RuleBasedStateMachine):
 
     async def _read(self, tx: Transaction) -> dict[str, object]:
         found = await sessions.by_ids(tx, [case.id for case in self._cases])
-        rows = await handoffs.by_ids(tx, [p.id for case in self._cases for p in case.handoffs])
+        rows = await stored.by_ids(tx, [p.id for case in self._cases for p in case.handoffs])
         told = await tx.connection.execute(select(deliveries).where(tx.own(deliveries)))
-        queue = await handoffs.queue(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(100))
+        queue = await stored.queue(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(100))
         log = await events.after(tx, self._before, limit=1000)
         return {
             "sessions": {s.id: (s.status, s.escalated_to_id, s.handoff_count) for s in found.values()},

@@ -11,7 +11,7 @@ import pytest
 
 from db.enums import HandoffIntent, HandoffPriority
 from db.handoffs import HandoffRow
-from resolvers import handoffs, sessions
+from resolvers import handing_off, sessions
 from resolvers.new_handoffs import NewHandoff
 from resolvers.sessions import NewSession
 from tests.cast import Cast
@@ -216,7 +216,7 @@ async def _fill(cast: Cast, number: int) -> list[HandoffRow]:
             priority = HandoffPriority(place % len(HandoffPriority))
             new = NewHandoff(session_id=session.id, intent=HandoffIntent.PARK, priority=priority)
             now = NOON + timedelta(microseconds=place // 3)
-            made.append((await handoffs.create(tx, cast.alice, new, now=now, grace=timedelta(0))).handoff)
+            made.append((await handing_off.create(tx, cast.alice, new, now=now, grace=timedelta(0))).handoff)
     return made
 
 

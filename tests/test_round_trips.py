@@ -12,7 +12,7 @@ from db import deliveries
 from db.enums import HandoffIntent, Role
 from db.models import users
 from db.session import Database, new_id
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers.errors import HandoffAlreadyClaimed
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
@@ -54,9 +54,9 @@ class Desk:
         now, wait, foreseen = datetime.now(UTC), timedelta(0), None
         if is_foreseen:
             async with self.database.reading(self.cast.account_id) as tx:
-                foreseen = await handoffs.foresee(tx, self.cast.alice, new, now=now)
+                foreseen = await handing_off.foresee(tx, self.cast.alice, new, now=now)
         async with self.database.transaction(self.cast.account_id) as tx:
-            made = await handoffs.create(
+            made = await handing_off.create(
                 tx, self.cast.alice, new, now=now, grace=wait, assessment_wait=wait, foreseen=foreseen
             )
         return made.handoff.id

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from db.enums import HandoffIntent
-from resolvers import handoffs
+from resolvers import handing_off
 from resolvers.new_handoffs import NewHandoff
 from schema.context import utc_now
 from server.process import Node
@@ -161,7 +161,7 @@ async def test_an_escalation_that_was_never_announced_is_pushed_by_both_nodes(no
         pushed = [await socket.subscribe(ESCALATIONS, after=after) for socket in (bobs, adams)]
 
         async with cast.database.transaction(cast.account_id) as tx:
-            created = await handoffs.create(tx, cast.alice, new, now=utc_now(), grace=timedelta(0))
+            created = await handing_off.create(tx, cast.alice, new, now=utc_now(), grace=timedelta(0))
 
         events = [await operation.next_event() for operation in pushed]
     assert [event["handoff"]["id"] for event in events] == [str(created.handoff.id)] * 2

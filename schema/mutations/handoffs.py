@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers import handoffs
+from resolvers import handing_off, handoffs
 from resolvers.errors import Refusal
 from schema.context import Info
 from schema.ids import read_id
@@ -56,9 +56,9 @@ class HandoffMutations:
             foreseen = None
             if database.is_worth_foreseeing(viewer.account_id):
                 async with database.reading(viewer.account_id) as tx:
-                    foreseen = await handoffs.foresee(tx, viewer, new, now=now)
+                    foreseen = await handing_off.foresee(tx, viewer, new, now=now)
             async with transaction(info) as tx:
-                made = await handoffs.create(
+                made = await handing_off.create(
                     tx,
                     viewer,
                     new,
