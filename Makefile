@@ -13,6 +13,8 @@ REPORT ?= var/bench
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 unexport PYTHONPATH
+# Nor what would have every process compile all modules anew: the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check test-long bench format schema clean
 
