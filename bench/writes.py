@@ -172,10 +172,7 @@ async def _create(database: Database, account: Account, session_id: UUID) -> UUI
         NewHandoff(session_id=session_id, intent=HandoffIntent.ESCALATE, notes="MTU?"),
         datetime.now(UTC),
     )
-    foreseen = None
-    if database.is_worth_foreseeing(account.id):
-        async with database.reading(account.id) as tx:
-            foreseen = await handing_off.foresee(tx, account.escalator, new, now=now)
+    foreseen = await handing_off.foresee(database, account.escalator, new, now=now)
     async with database.transaction(account.id) as tx:
         made = await handing_off.create(
             tx,

@@ -33,8 +33,8 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 from db.at_once import Hold, at_once
 from db.conversions import POSTGRESQL, SQLITE, converted, loads_of
 from db.native import Rows, Values, native
-from db.row_security import AccountConnection
-from db.session import Transaction
+from db.row_security import AccountConnection, naming_account
+from db.session import Database, Transaction
 from db.types import IdList, is_listed
 
 R = TypeVar("R")
@@ -107,7 +107,22 @@ async def fetch_together(tx: Transaction, *asks: Ask[Any]) -> list[list[Any]]:
     if not tx.is_postgresql:
         return [await fetch(tx, ask) for ask in asks]
     together = _together(*(ask.statement for ask in asks))
-    (found,) = await run(tx, together, merged(ask.values for ask in asks))
+    return _apart(asks, await run(tx, together, merged(ask.values for ask in asks)))
+
+
+async def glance_together(database: Database, account_id: UUID, *asks: Ask[Any]) -> list[list[Any]]:
+    """Return the rows of each read, as `fetch_together` in a transaction of their own. PostgreSQL's alone.
+
+    The statement names its account to row-level security itself: it is one message, whichever account the
+    connection has shown before.
+    """
+    together = _together(*(ask.statement for ask in asks), names_account=True)
+    values = {"_account_id": account_id, **_named(merged(ask.values for ask in asks))}
+    return _apart(asks, await database.glance_by_name(together, values))
+
+
+def _apart(asks: Sequence[Ask[Any]], rows: Rows) -> list[list[Any]]:
+    (found,) = rows
     return [[ask.row(*row) for row in rows or ()] for ask, rows in zip(asks, found, strict=True)]
 
 
@@ -189,12 +204,20 @@ class _Records(UserDefinedType[list[Any]]):
 
 
 @lru_cache
-def _together(*statements: Select[Any]) -> Select[Any]:
-    return select(*(_rows_of(statement) for statement in statements))
+def _together(*statements: Select[Any], names_account: bool = False) -> Select[Any]:
+    if not names_account:
+        return select(*(_rows_of(statement) for statement in statements))
+    naming = select(naming_account(ACCOUNT).label("name")).cte("account").prefix_with("MATERIALIZED")
+    is_named = naming.c.name.is_not(None)
+    return select(*(_rows_of(statement, is_named) for statement in statements)).select_from(naming)
 
 
-def _rows_of(statement: Select[Any]) -> ColumnElement[Any]:
-    """Return the rows of a read as one value, in its order."""
+def _rows_of(statement: Select[Any], *conditions: ColumnElement[bool]) -> ColumnElement[Any]:
+    """Return the rows of a read as one value, in its order.
+
+    What the conditions refer to is found out before the read begins.
+    """
     read = statement.subquery()
     records = _Records(tuple(each.type for each in read.c))
-    return select(func.array_agg(func.row(*read.c), type_=records)).scalar_subquery()
+    rows = select(func.array_agg(func.row(*read.c), type_=records)).select_from(read).where(*conditions)
+    return rows.scalar_subquery()

@@ -10,11 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, literal_column, true
 
 from db.at_once import AtOnce, Hold, Lock
 from db.native import NativeConnection, Rows, Values, faults
 from db.pooled import Pool, Pooled, checked_out
+
+
+def naming_account(account_id: ColumnElement[UUID]) -> ColumnElement[str]:
+    """Return what names the account until the transaction ends. What is read before that is another's."""
+    return func.set_config(literal_column("'app.account_id'"), cast(account_id, Text), true())
 
 
 class AccountConnection(NativeConnection):

@@ -145,17 +145,8 @@ class Database:
             self._system = engines.postgresql_system_writer(address)
             self._system_reader = engines.postgresql_reader(address, role="handoff_worker")
             self._owner = engines.postgresql_owner(address)
-        self._last_account_id: UUID | None = None  #: that a transaction was of; None on SQLite
         self.on_commit: list[Callable[[UUID, int], None]] = []
         self.on_events: list[Callable[[Sequence[EventRow]], None]] = []
-
-    def is_worth_foreseeing(self, account_id: UUID) -> bool:
-        """Whether to read before a transaction is likely to spare messages (`db.moves.move_alone`).
-
-        It is where a connection that reads shows the account already. One that has shown another is told so
-        by a message of its own, and no more is won than that costs.
-        """
-        return account_id == self._last_account_id
 
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -164,7 +155,6 @@ class Database:
             async with begun_on_sqlite(self._writer) as pooled:
                 yield (tx := Transaction(pooled, account_id))
         else:
-            self._last_account_id = account_id
             async with begun(self._writer, account_id) as pooled:
                 yield (tx := Transaction(pooled, account_id))
         if tx.events:
@@ -194,6 +184,14 @@ class Database:
             return await glance_at_sqlite(self._reader, statement, values)
         async with checked_out(self._reader) as pooled:
             await pooled.driver.bind(account_id)
+            return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
+
+    async def glance_by_name(self, statement: Select[Any], values: Values) -> Rows:
+        """Run one statement as `glance` does, which itself names the account whose rows it reads.
+
+        PostgreSQL's alone.
+        """
+        async with checked_out(self._reader) as pooled:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     async def system_glance(self, statement: Select[Any], values: Values) -> Rows:

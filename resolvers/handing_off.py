@@ -17,7 +17,7 @@ from db.events import News, append_about, append_news
 from db.handoffs import HandoffRow
 from db.idempotency import KeyRow
 from db.moves import move, move_alone
-from db.session import Transaction
+from db.session import Database, Transaction
 from db.sessions import SessionRow
 from db.situations import Situation
 from db.users import UserRow
@@ -44,14 +44,20 @@ class Created:
     session: SessionRow | None = None  #: as the handoff left it; None where it was made before
 
 
-async def foresee(tx: Transaction, viewer: UserRow, new: NewHandoff, *, now: datetime) -> Situation:
-    """Read what decides what `create` makes, before its transaction.
+async def foresee(database: Database, viewer: UserRow, new: NewHandoff, *, now: datetime) -> Situation | None:
+    """Read what decides what `create` makes, before its transaction; None where nothing is won by that.
 
     Raises:
         Forbidden, BadInput: as `create`.
     """
+    if database.is_sqlite:
+        return None
     require_responder(viewer)
-    return await _look_around(tx, viewer, new_handoffs.clean(new), is_held=False, now=now)
+    new = new_handoffs.clean(new)
+    key, is_told = new.idempotency_key, new.intent == HandoffIntent.ESCALATE
+    return await situations.foresee(
+        database, viewer.account_id, new.session_id, viewer.id, key, is_told=is_told, now=now
+    )
 
 
 async def create(
@@ -94,7 +100,8 @@ async def create(
             return made
 
     await sessions.hold(tx, new.session_id)
-    found = await _look_around(tx, viewer, new, is_held=True, now=now)
+    key, is_told = new.idempotency_key, new.intent == HandoffIntent.ESCALATE
+    found = await situations.read(tx, new.session_id, viewer.id, key, is_told=is_told, now=now)
     before = await _made_before(tx, viewer, new, found.known, now=now)
     if before is not None:
         return before
@@ -131,15 +138,6 @@ async def _create_alone(
         held = sessions.holding_unchanged(session.id, found.version)
         moved = await move_alone(tx, held, planned.first, planned.session, *planned.then, news=news)
     return None if moved is None else Created(planned.handoff, _reach(planned.handoff), moved.session)
-
-
-async def _look_around(
-    tx: Transaction, viewer: UserRow, new: NewHandoff, *, is_held: bool, now: datetime
-) -> Situation:
-    is_told, key = new.intent == HandoffIntent.ESCALATE, new.idempotency_key
-    return await situations.read(
-        tx, new.session_id, viewer.id, key, is_told=is_told, is_held=is_held, now=now
-    )
 
 
 async def _made_before(

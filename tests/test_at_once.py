@@ -212,8 +212,7 @@ async def foresee(
         async with cast.database.transaction(cast.account_id) as tx:
             await working.add_branch(tx, cast.alice, session.id, NewBranch(label="Firmware"), now=utc_now())
     new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
-    async with cast.database.reading(cast.account_id) as tx:
-        return Foreseen(new, await handing_off.foresee(tx, cast.alice, new, now=utc_now()))
+    return Foreseen(new, await handing_off.foresee(cast.database, cast.alice, new, now=utc_now()))
 
 
 async def create(cast: Cast, foreseen: Foreseen) -> Created:

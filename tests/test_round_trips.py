@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from db import deliveries
 from db.enums import HandoffIntent, Role
@@ -26,6 +26,8 @@ QUEUE = """{ queue(first: 100) { edges { node {
 } } } }"""
 #: A whole transaction.
 ALONE = "SELECT * FROM pg_temp.at_once_"
+#: A read that names its account.
+FORESEEN = "WITH account AS MATERIALIZED (SELECT set_config('app.account_id', "
 #: With the BEGIN go the account and the lock of the session.
 TO_BEGIN = ["BEGIN", "SET LOCAL app.account_id", "EXECUTE hold_session"]
 #: With that of a claim the claimer's lock as well.
@@ -53,8 +55,7 @@ class Desk:
         new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
         now, wait, foreseen = datetime.now(UTC), timedelta(0), None
         if is_foreseen:
-            async with self.database.reading(self.cast.account_id) as tx:
-                foreseen = await handing_off.foresee(tx, self.cast.alice, new, now=now)
+            foreseen = await handing_off.foresee(self.database, self.cast.alice, new, now=now)
         async with self.database.transaction(self.cast.account_id) as tx:
             made = await handing_off.create(
                 tx, self.cast.alice, new, now=now, grace=wait, assessment_wait=wait, foreseen=foreseen
@@ -93,8 +94,20 @@ async def test_an_escalation_takes_two_round_trips_however_many_are_told(desk: D
 
     round_trips, statements = desk.seen()
     assert round_trips == 2
-    assert _match(statements, ["SELECT", ALONE])
+    assert _match(statements, [FORESEEN, ALONE])
     assert await _count_deliveries(desk.cast, handoff_id) == recipients
+
+
+async def test_a_connection_that_has_shown_another_account_costs_no_round_trip(desk: Desk) -> None:
+    assert await _seen_of_other_account(desk) == [desk.cast.charlie.id]
+
+    handoff_id = await desk.create()
+
+    round_trips, statements = desk.seen()
+    assert round_trips == 2
+    assert _match(statements, [FORESEEN, ALONE])
+    assert await _count_deliveries(desk.cast, handoff_id) == 3  # Bob's, Olivia's and Adam's
+    assert await _seen_of_other_account(desk) == [desk.cast.charlie.id]
 
 
 @pytest.mark.parametrize("recipients", [10, 1000])
@@ -117,7 +130,7 @@ async def test_an_idempotency_key_costs_no_round_trip(desk: Desk, intent: Handof
 
     round_trips, statements = desk.seen()
     assert round_trips == 2
-    assert _match(statements, ["SELECT", ALONE])
+    assert _match(statements, [FORESEEN, ALONE])
 
 
 async def test_a_claim_takes_one_round_trip(desk: Desk) -> None:
@@ -225,6 +238,12 @@ async def _add_responders(cast: Cast, count: int) -> None:
     ]
     async with cast.database.transaction(cast.account_id) as tx:
         await tx.execute(insert(users), rows)
+
+
+async def _seen_of_other_account(desk: Desk) -> list[UUID]:
+    """Return whom a connection that reads shows of all, while it is the other account's."""
+    async with desk.database.reading(desk.cast.other_account_id) as tx:
+        return list((await tx.connection.execute(select(users.c.id))).scalars())
 
 
 async def _count_deliveries(cast: Cast, handoff_id: UUID) -> int:

@@ -53,10 +53,7 @@ class HandoffMutations:
         database, new, now = context.services.database, input.new(), context.now
         viewer = await context.viewer()
         try:
-            foreseen = None
-            if database.is_worth_foreseeing(viewer.account_id):
-                async with database.reading(viewer.account_id) as tx:
-                    foreseen = await handing_off.foresee(tx, viewer, new, now=now)
+            foreseen = await handing_off.foresee(database, viewer, new, now=now)
             async with transaction(info) as tx:
                 made = await handing_off.create(
                     tx,
