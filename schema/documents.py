@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, cast
 
 from graphql import (
@@ -23,6 +22,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ParseOptions
 
 from schema.limits import Limits, Measure, check, length_of
+from schema.remembered import Remembered
 
 #: Documents that are remembered. Beyond that, those asked least lately are read anew.
 _REMEMBERED = 512
@@ -54,6 +54,10 @@ class Document:
                 self._measured.clear()
             self._measured[lengths] = check(Measure(schema, self.node, given).worst(), LIMITS)
         return self._measured[lengths]
+
+
+_PARSED: Remembered[DocumentNode] = Remembered(_REMEMBERED)
+_READ: Remembered[Document] = Remembered(_REMEMBERED)
 
 
 class Documents(SchemaExtension):
@@ -118,22 +122,24 @@ def find_document(
 
 def is_subscription(query: str, operation_name: str | None) -> bool:
     """Tell whether a document's operation is a subscription; one that cannot be read is none."""
-    try:
-        operation = get_operation_ast(_parse(query), operation_name)
-    except (GraphQLError, RecursionError):
-        return False
+    operation = _operation_in(query, operation_name)
     return operation is not None and operation.operation == OperationType.SUBSCRIPTION
 
 
 def mutations_in(query: str, operation_name: str | None) -> list[str]:
     """Return the names of the mutations that a document's operation asks for, without those in fragments."""
-    try:
-        operation = get_operation_ast(_parse(query), operation_name)
-    except (GraphQLError, RecursionError):
-        return []
+    operation = _operation_in(query, operation_name)
     if operation is None or operation.operation != OperationType.MUTATION:
         return []
     return [node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode)]
+
+
+def _operation_in(query: str, operation_name: str | None) -> OperationDefinitionNode | None:
+    """Return an operation of a document that strangers may have sent, and that is not remembered for them."""
+    try:
+        return get_operation_ast(_PARSED.get(query) or _parse_anew(query), operation_name)
+    except (GraphQLError, RecursionError):
+        return None
 
 
 def _hash_of(extensions: Mapping[str, Any] | None) -> str | None:
@@ -149,18 +155,32 @@ def _of_client(error: GraphQLError) -> GraphQLError:
     return GraphQLError(error.message, error.nodes, error.source, error.positions)
 
 
-@lru_cache(_REMEMBERED)
 def _parse(query: str) -> DocumentNode:
+    node = _PARSED.get(query)
+    if node is None:
+        node = _parse_anew(query)
+        _PARSED.keep(query, [node], node)
+    return node
+
+
+def _parse_anew(query: str) -> DocumentNode:
     return parse(query, max_lexical_tokens=LIMITS.tokens, max_source_length=LIMITS.characters)
 
 
-@lru_cache(_REMEMBERED)
 def read(schema: GraphQLSchema, query: str) -> Document:
     """Read a document, or find what was read.
 
     Raises:
         GraphQLError, RecursionError: it cannot be parsed.
     """
+    document = _READ.get((schema, query))
+    if document is None:
+        document = _read_anew(schema, query)
+        _READ.keep((schema, query), [document.node], document)
+    return document
+
+
+def _read_anew(schema: GraphQLSchema, query: str) -> Document:
     # Measured before it is validated: validation visits fragments as often as they are spread.
     node = _parse(query)
     measure = Measure(schema, node, {})

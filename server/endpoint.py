@@ -175,8 +175,6 @@ class Endpoint(GraphQL[Context, None]):
         if not isinstance(data.operation_name, str | None):
             raise HTTPException(400, "operationName must be a string or null.")
         data.query = find_document(self._services.documents, data.query, data.extensions)
-        if data.protocol == "http" and is_subscription(data.query, data.operation_name):
-            raise HTTPException(400, "Subscribe over a WebSocket, or with Accept: text/event-stream.")
         return data
 
     async def execute_operation(
@@ -190,19 +188,24 @@ class Endpoint(GraphQL[Context, None]):
     ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
         """Execute; outside demo mode only for somebody who is known, introspection included."""
         assert isinstance(request, BoundedRequest)  # noqa: S101 (`__call__` makes no other)
-        if isinstance(request_data, GraphQLRequestData) and request_data.protocol == "sse":
+        assert isinstance(request_data, GraphQLRequestData)  # noqa: S101 (`parse_http_body` refuses lists)
+        if request_data.protocol == "sse":
             await _admit(request, context)
         elif not self._is_open:
             try:
                 await context.viewer()
             except Unauthenticated as refusal:
                 return await _turn_away(request_data, context, refusal)
+        if request_data.protocol == "http" and is_subscription(
+            request_data.query or "", request_data.operation_name
+        ):
+            raise HTTPException(400, "Subscribe over a WebSocket, or with Accept: text/event-stream.")
         result = await super().execute_operation(
             request, request_adapter, request_data, context, root_value, sub_response
         )
         if isinstance(result, SubscriptionExecutionResult):
             request.results = result
-        elif isinstance(request_data, GraphQLRequestData) and request_data.protocol == "http":
+        elif request_data.protocol == "http":
             request.asked = request_data.query or "", request_data.operation_name
         return result
 
@@ -302,11 +305,10 @@ async def _is_known(context: Context) -> bool:
 
 
 async def _turn_away(
-    asked: GraphQLRequestData | list[GraphQLRequestData], context: Context, refusal: Unauthenticated
+    asked: GraphQLRequestData, context: Context, refusal: Unauthenticated
 ) -> PreExecutionError:
     """Answer somebody who is not known. The mutations that they tried are recorded."""
     code = "UNAUTHENTICATED"
-    assert isinstance(asked, GraphQLRequestData)  # noqa: S101 (lists were refused when the body was read)
     for name in mutations_in(asked.query or "", asked.operation_name):
         await note(context, name, code)
     error = GraphQLError(refusal.message, extensions={"code": code})

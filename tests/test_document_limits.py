@@ -5,15 +5,17 @@ from typing import Any
 
 import graphql
 import pytest
-from graphql import GraphQLNamedType, SelectionNode
+from graphql import GraphQLNamedType, SelectionNode, parse
 from hypothesis import given
 
 from schema import documents
 from schema.build import build_schema
 from schema.documents import LIMITS
 from schema.limits import Measure, Usage, check
+from schema.remembered import MOST_TOKENS, Remembered
 from tests import client, sockets
-from tests.client import Api
+from tests.cast import Cast
+from tests.client import Api, running_api
 from tests.documents import Operation, request, root_fields
 from tests.live import Live
 from tests.selections import Drawn, WrittenOut, drawn_documents
@@ -268,23 +270,64 @@ def test_what_dashboards_and_these_tests_ask_passes() -> None:
     assert {document: errors for document, errors in refused.items() if errors} == {}
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    for number in range(documents._REMEMBERED + 50):
-        documents._parse(f"{{ a{number} }}")
+def test_what_is_remembered_is_bounded_by_its_number() -> None:
+    remembered: Remembered[int] = Remembered(20)
+    for number in range(50):
+        remembered.keep(number, [parse("{ a }")], number)
+        remembered.get(0)  # the newest from then on
 
-    assert documents._parse.cache_info().currsize == documents._REMEMBERED
-    assert documents.read.cache_info().maxsize == documents._REMEMBERED
+    assert len(remembered) == 20
+    assert [remembered.get(number) for number in (0, 30, 31, 49)] == [0, None, 31, 49]
+
+
+def test_what_is_remembered_is_bounded_by_the_tokens_of_its_documents() -> None:
+    remembered: Remembered[int] = Remembered(1_000, most_tokens=100)  # a token is a name, a bracket or an end
+    for number in range(50):
+        document = parse(f"{{ {'a ' * 16} }}")
+        (operation,) = document.definitions
+        remembered.keep((number, "document"), [document], number)
+        remembered.keep((number, "operation"), [operation], number)
+
+    assert (len(remembered), remembered.tokens) == (10, 100)
+    assert [remembered.get((number, "operation")) for number in (44, 45, 49)] == [None, 45, 49]
+
+    remembered.keep("long", [parse(f"{{ {'a ' * 500} }}")], 0)  # one is remembered however long it is
+
+    assert (len(remembered), remembered.tokens) == (1, 504)
+
+
+async def test_documents_of_a_user_are_remembered_up_to_so_many_tokens(api: Api) -> None:
+    for number in range(30):
+        await api.ask(api.cast.vera, f"{{ a{number} {'a ' * (LIMITS.tokens - 10)} }}")
+
+    known = documents._PARSED, documents._READ
+    assert [each.tokens <= MOST_TOKENS for each in known] == [True, True]
+    assert [len(each) <= MOST_TOKENS // LIMITS.tokens + 1 for each in known] == [True, True]
+
+
+async def test_documents_of_strangers_are_not_remembered(database_url: str, cast: Cast) -> None:
+    async with running_api(database_url, cast, demo=False) as api:
+        before = len(documents._PARSED), len(documents._READ)
+
+        for number in range(5):
+            for kind in ("query", "mutation", "subscription"):
+                answer = await api.ask(None, f"{kind} Stranger{number} {{ a }}")
+                assert answer.codes == ["UNAUTHENTICATED"]
+
+    assert (len(documents._PARSED), len(documents._READ)) == before
 
 
 async def test_a_document_that_is_asked_again_is_not_read_again(api: Api) -> None:
     document = "query ($id: ID!) { session(id: $id) { id } once: me { name } }"
     await api.ask(api.cast.alice, document, id="a")
-    before = documents._parse.cache_info().misses, documents.read.cache_info().misses
+    before = documents._PARSED.get(document), documents._READ.get((SCHEMA, document))
 
     for id_ in ("b", "c"):
         await api.ask(api.cast.alice, document, id=id_)
 
-    assert (documents._parse.cache_info().misses, documents.read.cache_info().misses) == before
+    after = documents._PARSED.get(document), documents._READ.get((SCHEMA, document))
+    assert None not in before
+    assert [one is other for one, other in zip(before, after, strict=True)] == [True, True]
 
 
 async def test_of_many_mistakes_a_few_are_told_without_suggestions(api: Api) -> None:
