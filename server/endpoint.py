@@ -87,7 +87,7 @@ class Endpoint(GraphQL[Context, None]):
             is_open: Whether who is not signed in may explore.
             allowed_origins: Other origins whose pages may open a socket.
             ending: Set when the server begins to stop.
-            most_sockets: How many one user may hold open on this node.
+            most_sockets: How many, and streams of events, one user may hold open on this node.
             answers: Where answers are kept that may be sent again; None: each is made anew.
         """
         super().__init__(
@@ -114,17 +114,26 @@ class Endpoint(GraphQL[Context, None]):
             return
         request = BoundedRequest(scope, receive)
         try:
+            response = await self._answer(request)
+            if response is not None:
+                await response(scope, receive, send)
+        finally:
+            if request.on_end is not None:
+                request.on_end()
+
+    async def _answer(self, request: BoundedRequest) -> Response | None:
+        """Answer a request; None where the client has gone."""
+        try:
             check_request(request)
-            response = await self._respond(request)
+            return await self._respond(request)
         except HTTPException as error:
-            response = label(request, refuse(error))
+            return label(request, refuse(error))
         except ClientDisconnect:
-            return
+            return None
         except Exception:  # the database is away before the operation has begun: no result could say it
             log.exception("request not answered")
             fault = HTTPException(500, "Something went wrong on the server. It was logged.")
-            response = label(request, refuse(fault))
-        await response(scope, receive, send)
+            return label(request, refuse(fault))
 
     async def _respond(self, request: BoundedRequest) -> Response:
         """Answer a request, with an answer that was made before where that is exact."""
@@ -190,7 +199,7 @@ class Endpoint(GraphQL[Context, None]):
         assert isinstance(request, BoundedRequest)  # noqa: S101 (`__call__` makes no other)
         assert isinstance(request_data, GraphQLRequestData)  # noqa: S101 (`parse_http_body` refuses lists)
         if request_data.protocol == "sse":
-            await _admit(request, context)
+            await self._admit(request, context)
         elif not self._is_open:
             try:
                 await context.viewer()
@@ -259,19 +268,39 @@ class Endpoint(GraphQL[Context, None]):
         context.token = _token_of(context.connection_params)
         context.connection_params = None  # else the token is held twice
         try:
-            await context.count("connect")
+            context.on_close = await self._hold(context)
         except Unauthenticated:
             raise ConnectionRejectionError from None
-        self._hold_socket(context)
         without_payload: UnsetType = UNSET
         return without_payload
 
-    def _hold_socket(self, context: Context) -> None:
-        """Count an open socket of the caller on this node, until it ends.
+    async def _admit(self, request: BoundedRequest, context: Context) -> None:
+        """Let a stream of events begin under the rules of a socket.
 
         Raises:
-            RateLimited: they hold as many as they may.
+            HTTPException: 401 without a valid token, 429 where its user opens or holds too many, 503 without
+                a database.
         """
+        try:
+            request.on_end = await self._hold(context)
+        except Unauthenticated as refusal:
+            raise HTTPException(401, refusal.message) from None
+        except RateLimited as refusal:
+            request.retry_after = refusal.retry_after_seconds
+            raise HTTPException(429, refusal.message) from None
+        except Exception as fault:
+            if not context.services.feed.outage.notice(fault):
+                raise
+            raise HTTPException(503, "The database is away. Try again later.") from None
+
+    async def _hold(self, context: Context) -> Callable[[], None]:
+        """Count a socket or a stream that the caller opens on this node; return what is called at its end.
+
+        Raises:
+            Unauthenticated: as `Context.look_again`.
+            RateLimited: they open too many, or hold as many as they may.
+        """
+        await context.count("connect")
         user_id = context.known_user_id
         if self._sockets[user_id] >= self._most_sockets:
             raise RateLimited(_SOCKET_WAIT_SECONDS)
@@ -282,7 +311,7 @@ class Endpoint(GraphQL[Context, None]):
             if not self._sockets[user_id]:
                 del self._sockets[user_id]
 
-        context.on_close = let_go
+        return let_go
 
     def decode_json(self, data: str | bytes) -> object:
         """Read a JSON object. Anything else raises a JSONDecodeError, deep nesting and bad UTF-8 as well."""
@@ -313,25 +342,6 @@ async def _turn_away(
         await note(context, name, code)
     error = GraphQLError(refusal.message, extensions={"code": code})
     return PreExecutionError(data=None, errors=[error])
-
-
-async def _admit(request: BoundedRequest, context: Context) -> None:
-    """Let a stream of events begin under the rules of a socket.
-
-    Raises:
-        HTTPException: 401 without a valid token, 429 where its user opens too many, 503 without a database.
-    """
-    try:
-        await context.count("connect")
-    except Unauthenticated as refusal:
-        raise HTTPException(401, refusal.message) from None
-    except RateLimited as refusal:
-        request.retry_after = refusal.retry_after_seconds
-        raise HTTPException(429, refusal.message) from None
-    except Exception as fault:
-        if not context.services.feed.outage.notice(fault):
-            raise
-        raise HTTPException(503, "The database is away. Try again later.") from None
 
 
 def _token_of(params: dict[str, Any] | None) -> str | None:

@@ -3,6 +3,7 @@
 Source: https://graphql.github.io/graphql-over-http/draft/, sections 4 to 6.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from cross_web import HTTPException
@@ -43,6 +44,9 @@ class BoundedRequest(Request):
         self.is_request_error = False  #: whether nothing was executed
         self.retry_after = 0  #: seconds
         self.results: SubscriptionExecutionResult | None = None  #: of an operation with many
+        self.on_end: Callable[[], None] | None = (
+            None  #: called once it is answered to its end; None: nothing is
+        )
         self._named: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # the first of a name counts
 
     def header(self, name: bytes) -> str:

@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     mutation_limit: str = Field(
         "50/second;600/minute", description="How many mutations one user may make, with a burst."
     )
-    sockets_per_user: int = Field(5000, ge=1, description="Sockets that one user may hold open on one node.")
+    sockets_per_user: int = Field(
+        5000, ge=1, description="Sockets and streams that one user may hold open on one node."
+    )
     connect_limit: str = Field("10000/minute", description="How many sockets and streams one user may open.")
     account_limit_factor: int = Field(
         20, ge=1, description="How many times as much all users of an account may do together."

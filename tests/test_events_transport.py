@@ -136,6 +136,32 @@ async def test_who_opens_too_many_streams_is_told_when_to_come_back(database_url
         assert [error["extensions"] for error in answer["errors"]] == [{"code": "RATE_LIMITED"}]
 
 
+async def test_streams_and_sockets_that_are_held_open_count_together(database_url: str, cast: Cast) -> None:
+    bob = cast.bob
+    async with running_server(database_url, cast, sockets_per_user=2) as live:
+        async with live.dashboard(bob), opened(live, live.token(bob), QUEUE_CHANGES) as held:
+            async with opened(live, live.token(bob), QUEUE_CHANGES) as one_more:
+                answer = json.loads(await one_more.response.aread())
+            async with opened(live, live.token(cast.alice), QUEUE_CHANGES) as another:
+                assert (held.response.status_code, another.response.status_code) == (200, 200)
+
+        async def may_come_back() -> bool:
+            async with opened(live, live.token(bob), ME) as events:
+                return events.response.status_code == 200
+
+        await eventually(may_come_back)
+
+        for _ in range(4):  # what has ended is not counted
+            async with opened(live, live.token(bob), ME) as events:
+                assert await events.next_event() == {"name": "Bob"}
+                assert await events.next() == COMPLETE
+                assert await events.has_ended()
+
+    assert one_more.response.status_code == 429
+    assert int(one_more.response.headers["retry-after"]) > 0
+    assert [error["extensions"] for error in answer["errors"]] == [{"code": "RATE_LIMITED"}]
+
+
 async def test_queries_and_mutations_are_answered_by_one_event(live: Live) -> None:
     cast = live.cast
     wanted = {"sessionId": str((await cast.start_session()).id), "intent": "ESCALATE"}
