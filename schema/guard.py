@@ -35,13 +35,10 @@ class Guard(FieldExtension):
 
 
 async def note(context: Context, operation: str, outcome: str) -> None:
-    """Keep a record of a mutation that was refused; of strangers, no more than one address may leave."""
-    known = context.known_viewer
-    if (
-        known is None
-        and await context.services.rate_limits.hit_address("refused", context.address) is not None
-    ):
+    """Keep a record of a mutation that was refused, unless its sender has left too many."""
+    if not await _may_leave_a_record(context, outcome):
         return
+    known = context.known_viewer
     context.services.refusals.note(
         Refused(
             account_id=None if known is None else known.account_id,
@@ -52,3 +49,11 @@ async def note(context: Context, operation: str, outcome: str) -> None:
             outcome=outcome,
         )
     )
+
+
+async def _may_leave_a_record(context: Context, outcome: str) -> bool:
+    """Count what nothing else limits: what strangers try, and what is refused for its number."""
+    limits, known = context.services.rate_limits, context.known_viewer
+    if known is None:
+        return await limits.hit_address("refused", context.address) is None
+    return outcome != "RATE_LIMITED" or await limits.hit("refused", known.account_id, known.id) is None

@@ -234,7 +234,11 @@ def _make_rate_limits(settings: Settings) -> RateLimits:
     try:
         return RateLimits(
             settings.broadcast_url.get_secret_value(),
-            {"mutation": settings.mutation_limit, "connect": settings.connect_limit},
+            {
+                "mutation": settings.mutation_limit,
+                "connect": settings.connect_limit,
+                "refused": settings.mutation_limit,
+            },
             account_factor=settings.account_limit_factor,
             strangers=settings.stranger_limit,
         )

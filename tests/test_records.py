@@ -132,10 +132,11 @@ async def test_the_database_itself_keeps_what_was_recorded(api: Api, engine: str
     assert await recorded(api) == before
 
 
-async def test_who_does_too_much_is_recorded(database_url: str, cast: Cast) -> None:
-    async with running_api(database_url, cast, mutation_limit="1/hour") as api:
-        for _ in range(3):
+async def test_who_does_too_much_is_recorded_and_cannot_fill_the_log(database_url: str, cast: Cast) -> None:
+    async with running_api(database_url, cast, mutation_limit="2/hour") as api:
+        for _ in range(6):
             await api.ask(cast.alice, START, summary="x")
+        await api.ask(cast.bob, START, summary="x")
 
         assert (
             await recorded(api)
