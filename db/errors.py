@@ -27,6 +27,10 @@ class Taken(Exception):  # noqa: N818 (an outcome, not a fault)
     """A value that must be unique exists already."""
 
 
+class CommitInDoubtError(DBAPIError):
+    """The connection ended amid a COMMIT: what was to be stored may be stored, or will be in a moment."""
+
+
 @contextmanager
 def unique(table: str = "") -> Iterator[None]:
     """Raise Taken where the block's statement violates a unique constraint. Its transaction is lost then.

@@ -4,15 +4,17 @@ The policies of `db/migrations/versions/0003_protection.py` compare each row's a
 the transaction. It is sent with the BEGIN, so it costs no round trip of its own.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, literal_column, true
+from sqlalchemy.exc import DBAPIError
 
 from db.at_once import AtOnce, Hold, Lock
+from db.errors import CommitInDoubtError
 from db.native import NativeConnection, Rows, Values, faults
 from db.pooled import Pool, Pooled, checked_out
 
@@ -76,12 +78,16 @@ class AccountConnection(NativeConnection):
 
         Where it returns rows, the transaction is over. Where it returns none nothing was done: what was to be
         locked is not there, the statement changed nothing, or the role may make no functions here.
+
+        Raises:
+            CommitInDoubtError: as `commit`.
         """
         self._expect_not_over()
         stored = whole.statement.stored(values)
         with faults():
             if not await self._has(whole):
                 return []
+        with _committing():
             rows = await self.fetch(whole.call, *stored, self._account_id, *held.values)
         self._is_over = bool(rows)
         return whole.statement.loaded(rows)
@@ -120,11 +126,14 @@ class AccountConnection(NativeConnection):
         """End the transaction, if it has begun.
 
         Raises:
+            CommitInDoubtError: nobody knows whether what it did is stored.
             DBAPIError: what it did is lost.
         """
         if self._end():
-            with faults():
-                if await self.execute("COMMIT") != "COMMIT":  # PostgreSQL rolls back what has failed before
+            with _committing():
+                ended = await self.execute("COMMIT")
+            if ended != "COMMIT":  # PostgreSQL rolls back what has failed before
+                with faults():
                     raise asyncpg.InterfaceError("a transaction that had failed was to be committed")
 
     async def roll_back(self) -> None:
@@ -168,6 +177,25 @@ async def begun(pool: Pool, account_id: UUID, *, begin: str = "BEGIN") -> AsyncI
             if not pooled.is_lost:
                 await _roll_back(pooled)
             raise
+
+
+@contextmanager
+def _committing() -> Iterator[None]:
+    """Raise the driver's errors as `faults` does, and say where one leaves open what became of the COMMIT.
+
+    What PostgreSQL says of a statement has failed it, even if it then hangs up. What the driver finds out
+    before it sends one has kept it from being sent. A pooler between them may not know either.
+    """
+    try:
+        with faults():
+            yield
+    except DBAPIError as error:
+        fault = error.orig
+        while isinstance(fault, asyncpg.PostgresConnectionError):
+            if not isinstance(fault.__cause__, asyncpg.PostgresError):
+                raise CommitInDoubtError(None, None, fault, hide_parameters=True) from error
+            fault = fault.__cause__
+        raise
 
 
 async def _roll_back(pooled: Pooled) -> None:

@@ -5,6 +5,8 @@ FORBIDDEN         the role does not allow it
 BAD_USER_INPUT    the document or an argument can be corrected; the message says how
 NOT_FOUND         nothing in the account has the id
 RATE_LIMITED      too many at once; `retryAfter` has the seconds to wait
+UNAVAILABLE       the database is away, and nothing was done; `retryAfter` has the seconds to wait
+OUTCOME_UNKNOWN   the database went away amid a mutation, which may have been done, or a part of it
 INTERNAL          anything unexpected; the log has the cause
 """
 
@@ -12,11 +14,19 @@ import logging
 import re
 from collections.abc import Iterator
 
-from graphql import ExecutionResult, GraphQLError
+from graphql import (
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    get_operation_ast,
+)
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
+from db.errors import CommitInDoubtError, driver_fault, is_away
 from resolvers.errors import (
     BadInput,
     Forbidden,
@@ -29,6 +39,14 @@ from resolvers.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+#: What is answered while the database is away, and the seconds after which one may ask again.
+AWAY = "The database is away. Try again later."
+RETRY_SECONDS = 2
+_IN_DOUBT = (
+    "The database went away before this was answered, and it may have been done. Look before you try again; "
+    "to repeat a claim, or a handoff with the same idempotencyKey, does nothing twice."
+)
 
 _CODES: dict[type[Refusal], str] = {
     Unauthenticated: "UNAUTHENTICATED",
@@ -59,20 +77,37 @@ class PublicErrors(MaskErrors):
     """Replaces every error of a result by what a client may know of it."""
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
-        """Return the error for the client. An unexpected cause is logged here, and only here."""
-        cause = _cause(error)
-        if isinstance(cause, RateLimited):
-            return _public(error, cause.message, code_of(cause), retryAfter=cause.retry_after_seconds)
-        if isinstance(cause, Refusal):
-            return _public(error, cause.message, code_of(cause))
-        if error.extensions and "code" in error.extensions:
-            return _public(error, error.message, str(error.extensions["code"]))
-        if cause is None:
-            return _public(error, _without_hints(error.message), "BAD_USER_INPUT")
-        if type(cause) in _NO_OPERATION:
-            return _public(error, _NO_OPERATION[type(cause)], "BAD_USER_INPUT")
-        log.error("unexpected error", exc_info=cause, extra={"path": error.path})
+        """Return the error for the client."""
+        context = self.execution_context
+        document = context.graphql_document
+        named = context._provided_operation_name
+        return public_error(error, None if document is None else get_operation_ast(document, named))
+
+
+def public_error(error: GraphQLError, operation: OperationDefinitionNode | None) -> GraphQLError:
+    """Return what a client may know of an error. An unexpected cause is logged here, and only here."""
+    cause = _cause(error)
+    if isinstance(cause, RateLimited):
+        return _public(error, cause.message, code_of(cause), retryAfter=cause.retry_after_seconds)
+    if isinstance(cause, Refusal):
+        return _public(error, cause.message, code_of(cause))
+    if error.extensions and "code" in error.extensions:
+        return _public(error, error.message, str(error.extensions["code"]))
+    if cause is None:
+        return _public(error, _without_hints(error.message), "BAD_USER_INPUT")
+    if type(cause) in _NO_OPERATION:
+        return _public(error, _NO_OPERATION[type(cause)], "BAD_USER_INPUT")
+    log.error("unexpected error", exc_info=cause, extra={"path": error.path})
+    if not is_unavailable(cause):
         return _public(error, "Something went wrong on the server. It was logged.", "INTERNAL")
+    if _may_be_done(error, cause, operation):
+        return _public(error, _IN_DOUBT, "OUTCOME_UNKNOWN")
+    return _public(error, AWAY, "UNAVAILABLE", retryAfter=RETRY_SECONDS)
+
+
+def is_unavailable(fault: BaseException) -> bool:
+    """Tell whether a fault says that the database is away, so that the same may be asked again."""
+    return driver_fault(fault) is not None and is_away(fault)
 
 
 def code_of(error: BaseException) -> str:
@@ -80,6 +115,10 @@ def code_of(error: BaseException) -> str:
     cause = _cause(error) if isinstance(error, GraphQLError) else error
     if isinstance(cause, Refusal):
         return _CODES.get(type(cause), "BAD_USER_INPUT")
+    if isinstance(cause, CommitInDoubtError):
+        return "OUTCOME_UNKNOWN"
+    if cause is not None and is_unavailable(cause):
+        return "UNAVAILABLE"
     code = error.extensions.get("code") if isinstance(error, GraphQLError) and error.extensions else None
     return str(code or "INTERNAL")
 
@@ -98,6 +137,20 @@ def _cause(error: GraphQLError) -> BaseException | None:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     return cause
+
+
+def _may_be_done(
+    error: GraphQLError, cause: BaseException, operation: OperationDefinitionNode | None
+) -> bool:
+    """Tell whether something of an operation may be stored although it met an outage.
+
+    What a mutation answers with is read after its commit, and of several the first are committed by then.
+    """
+    if operation is None or operation.operation != OperationType.MUTATION:
+        return False
+    is_answering = len(error.path or ()) > 1
+    has_one_field = [*map(type, operation.selection_set.selections)] == [FieldNode]
+    return isinstance(cause, CommitInDoubtError) or is_answering or not has_one_field
 
 
 def _without_hints(message: str) -> str:

@@ -2,7 +2,7 @@
 
 Around every operation Strawberry makes extensions, runs their hooks, looks for the operation and its kind,
 and makes a manager of middleware. For a document that was read, measured and validated before, none of that
-has an effect. So it goes to the executor at once, and its errors through the same `PublicErrors`. Whatever
+has an effect. So it goes to the executor at once, and its errors through the same `public_error`. Whatever
 is wrong with a document takes Strawberry's way, which says so.
 """
 
@@ -17,12 +17,11 @@ from strawberry.types.graphql import OperationType
 
 from schema.context import Context
 from schema.documents import read
-from schema.errors import PublicErrors
+from schema.errors import public_error
 from schema.operations import Operation, Root, read_operation
 from schema.remembered import Remembered
 from schema.streams import SharingExecutor
 
-_PUBLIC = PublicErrors()
 _OPERATIONS: Remembered[Operation] = Remembered(512)
 
 
@@ -120,5 +119,5 @@ async def run(plan: Plan) -> ExecutionResult:
             result = await plan.root.execute(executor)
     except Exception as error:  # noqa: BLE001 (as Strawberry does: the client learns no more than of others)
         result = ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
-    errors = result.errors and [_PUBLIC.anonymise_error(error) for error in result.errors]
+    errors = result.errors and [public_error(error, executor.operation) for error in result.errors]
     return ExecutionResult(result.data, errors)

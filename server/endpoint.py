@@ -28,6 +28,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from resolvers.errors import RateLimited, Unauthenticated
 from schema.context import Context, Services
 from schema.documents import find_document, is_subscription, mutations_in
+from schema.errors import AWAY, RETRY_SECONDS, is_unavailable
 from schema.evented import is_evented
 from schema.guard import note
 from schema.plans import PlannedSchema, run
@@ -130,10 +131,9 @@ class Endpoint(GraphQL[Context, None]):
             return label(request, refuse(error))
         except ClientDisconnect:
             return None
-        except Exception:  # the database is away before the operation has begun: no result could say it
+        except Exception as fault:  # before the operation has begun: no result could say it
             log.exception("request not answered")
-            fault = HTTPException(500, "Something went wrong on the server. It was logged.")
-            return label(request, refuse(fault))
+            return label(request, refuse(_without_result(request, fault)))
 
     async def _respond(self, request: BoundedRequest) -> Response:
         """Answer a request, with an answer that was made before where that is exact."""
@@ -241,6 +241,7 @@ class Endpoint(GraphQL[Context, None]):
         assert isinstance(request, BoundedRequest)  # noqa: S101 (as above)
         body = await super().process_result(request, result)
         request.has_errors = bool(result.errors)
+        request.is_unavailable = _is_unavailable(result)
         if result.data is None and not any(error.path for error in result.errors or ()):
             request.is_request_error = True
             del body["data"]
@@ -291,7 +292,7 @@ class Endpoint(GraphQL[Context, None]):
         except Exception as fault:
             if not context.services.feed.outage.notice(fault):
                 raise
-            raise HTTPException(503, "The database is away. Try again later.") from None
+            raise _without_result(request, fault) from None
 
     async def _hold(self, context: Context) -> Callable[[], None]:
         """Count a socket or a stream that the caller opens on this node; return what is called at its end.
@@ -342,6 +343,20 @@ async def _turn_away(
         await note(context, name, code)
     error = GraphQLError(refusal.message, extensions={"code": code})
     return PreExecutionError(data=None, errors=[error])
+
+
+def _without_result(request: BoundedRequest, fault: Exception) -> HTTPException:
+    """Return what is answered to a request that met a fault before there was an operation."""
+    if not is_unavailable(fault):
+        return HTTPException(500, "Something went wrong on the server. It was logged.")
+    request.retry_after = RETRY_SECONDS
+    return HTTPException(503, AWAY)
+
+
+def _is_unavailable(result: ExecutionResult) -> bool:
+    """Tell whether a result says nothing but that the database is away."""
+    codes = {(error.extensions or {}).get("code") for error in result.errors or ()}
+    return codes == {"UNAVAILABLE"} and not any(value is not None for value in (result.data or {}).values())
 
 
 def _token_of(params: dict[str, Any] | None) -> str | None:

@@ -16,7 +16,13 @@ from strawberry.types.execution import SubscriptionExecutionResult
 LARGEST_BODY = 1024 * 1024
 GRAPHQL_JSON = "application/graphql-response+json"
 _JSON = "application/json"
-_CODES = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 500: "INTERNAL", 503: "INTERNAL"}
+_CODES = {
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
+    429: "RATE_LIMITED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
 #: RFC 9110 sections 15.5.2 and 15.5.6 demand these.
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": "GET, POST"}}
 #: What an answer is called, by whether its client prefers the newer media type.
@@ -42,6 +48,7 @@ class BoundedRequest(Request):
         self.asked: tuple[str, str | None] | None = None  #: the document and the operation that was executed
         self.has_errors = False  #: whether the result holds errors
         self.is_request_error = False  #: whether nothing was executed
+        self.is_unavailable = False  #: whether nothing was done, because the database is away
         self.retry_after = 0  #: seconds
         self.results: SubscriptionExecutionResult | None = None  #: of an operation with many
         self.on_end: Callable[[], None] | None = (
@@ -95,7 +102,7 @@ def refuse(error: HTTPException) -> Response:
 def answer(request: BoundedRequest, content: bytes) -> Response:
     """Answer with a result in JSON, labelled as `label` does."""
     prefers = _prefers_graphql_json(request.header(b"accept"))
-    response = Response(content, status_code=400 if prefers and request.is_request_error else 200)
+    response = Response(content, status_code=_status(request, prefers=prefers))
     response.raw_headers += _LABELS[prefers]
     if request.retry_after:
         response.headers["retry-after"] = str(request.retry_after)
@@ -107,13 +114,23 @@ def label(request: BoundedRequest, response: Response) -> Response:
     if response.headers.get("content-type") == _JSON:
         prefers = _prefers_graphql_json(request.header(b"accept"))
         response.headers["content-type"] = _MEDIA_TYPES[prefers]
-        if prefers and request.is_request_error:
-            response.status_code = 400
+        if response.status_code == 200:
+            response.status_code = _status(request, prefers=prefers)
     response.headers.setdefault("cache-control", "no-store")
     response.headers["x-content-type-options"] = "nosniff"
     if request.retry_after:
         response.headers["retry-after"] = str(request.retry_after)
     return response
+
+
+def _status(request: BoundedRequest, *, prefers: bool) -> int:
+    """Return the status of a result: the newer media type has one for each, the older one 200 where it can.
+
+    That the database is away is for whoever stands between as well: they may ask another node, or later.
+    """
+    if request.is_unavailable:
+        return 503
+    return 400 if prefers and request.is_request_error else 200
 
 
 def _check_get(request: Request) -> None:

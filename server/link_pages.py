@@ -1,5 +1,6 @@
 """/claim/TOKEN and /quiet/TOKEN: the pages behind the links in mails. GET shows, POST acts."""
 
+import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -17,7 +18,10 @@ from resolvers import links as resolver
 from resolvers.briefings import keep
 from resolvers.errors import Forbidden, Refusal
 from schema.context import utc_now
+from schema.errors import RETRY_SECONDS, is_unavailable
 from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
+
+log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "pages"
 _PAGES = Environment(
@@ -100,7 +104,7 @@ class LinkPages:
 
 
 def _with_sorry(respond: Respond) -> Respond:
-    """Answer a link that stands for nothing, or a person who may not, with a page that says so."""
+    """Answer a link that stands for nothing, a person who may not, or an outage, with a page that says so."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -113,6 +117,14 @@ def _with_sorry(respond: Respond) -> Respond:
             return show_page("sorry", status_code=404, title="This link is not valid", message=message)
         except Refusal as refusal:
             return show_page("sorry", status_code=403, title="This is not possible", message=refusal.message)
+        except Exception as fault:
+            if not is_unavailable(fault):
+                raise
+            log.exception("page not shown")
+            message = "The service cannot reach its database. Open the link again in a moment."
+            page = show_page("sorry", status_code=503, title="Please try again", message=message)
+            page.headers["Retry-After"] = str(RETRY_SECONDS)
+            return page
 
     return answer
 

@@ -223,7 +223,7 @@ async def test_who_connects_in_an_outage_is_told_to_come_again(
     response = await apart.ask_for_events()
     assert response.status_code == 503
     assert response.json()["errors"] == [
-        {"message": "The database is away. Try again later.", "extensions": {"code": "INTERNAL"}}
+        {"message": "The database is away. Try again later.", "extensions": {"code": "UNAVAILABLE"}}
     ]
     await apart.mend()
     assert faults(caplog) == ["subscriptions wait for the database"]
