@@ -13,12 +13,14 @@ from itertools import islice
 from uuid import UUID
 
 from db import pushes
+from db.errors import is_away
 from db.pushes import Push
 from db.session import Database
 
 log = logging.getLogger(__name__)
 
 _TRIES = 5
+_RETRY_SECONDS = 0.5
 _BATCH = 1_000  # a statement names each with up to 4 values; PostgreSQL takes 32,767
 
 
@@ -26,11 +28,17 @@ class Receipts:
     """Collects what the sockets of this node learn. Start it once; stop it after the last socket."""
 
     def __init__(
-        self, database: Database, now: Callable[[], datetime], *, batch_seconds: float = 0.05
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        *,
+        batch_seconds: float = 0.05,
+        retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
         self._database = database
         self._now = now
         self._batch_seconds = batch_seconds
+        self._retry_seconds = retry_seconds
         self._waiting: dict[UUID, dict[Push, bool]] = defaultdict(dict)
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -69,20 +77,30 @@ class Receipts:
                     await self._record(account_id, batch)
 
     async def _record(self, account_id: UUID, noted: dict[Push, bool]) -> None:
-        """Write a batch of one account. After a few failures it is dropped: the mails go, which is safe."""
-        for attempt in range(_TRIES):
+        """Write a batch of one account.
+
+        While the database is away it waits; nothing is pushed meanwhile, so no more come than were pushed
+        before. After a few failures of another kind, or while the node stops, it is dropped: the mails go,
+        which is safe.
+        """
+        failures = 0
+        while failures < _TRIES:
             try:
-                async with self._database.transaction(account_id) as tx:
-                    await pushes.lock(tx, list(noted))
-                    written = [push for push, is_confirmed in noted.items() if not is_confirmed]
-                    await pushes.mark_sent(tx, written, at=self._now())
-                    confirmed = [push for push, is_confirmed in noted.items() if is_confirmed]
-                    await pushes.confirm(tx, confirmed, at=self._now())
-            except Exception:
+                await self._write(account_id, noted)
+            except Exception as fault:
                 log.exception("receipts not recorded")
-                await asyncio.sleep(0.1 * 2**attempt)
+                failures += self._stopping or not is_away(fault)
+                await asyncio.sleep(self._retry_seconds)
             else:
                 return
+
+    async def _write(self, account_id: UUID, noted: dict[Push, bool]) -> None:
+        async with self._database.transaction(account_id) as tx:
+            await pushes.lock(tx, list(noted))
+            written = [push for push, is_confirmed in noted.items() if not is_confirmed]
+            await pushes.mark_sent(tx, written, at=self._now())
+            confirmed = [push for push, is_confirmed in noted.items() if is_confirmed]
+            await pushes.confirm(tx, confirmed, at=self._now())
 
 
 def _batches(noted: Iterable[tuple[Push, bool]]) -> Iterator[dict[Push, bool]]:

@@ -18,6 +18,7 @@ from schema.context import utc_now
 from tests.cast import Cast
 from tests.live import Live, running_server
 from tests.mailing import mails_of, make_due, make_outbox, open_dashboard, set_preferences
+from tests.reaching import way_to
 from tests.servers.smtp import SmtpServer
 from tests.sockets import ESCALATIONS, Message, Operation, Socket, eventually
 
@@ -388,6 +389,35 @@ async def test_more_receipts_at_once_than_a_statement_takes_values_are_recorded(
 
     assert await told(live, str(handoff_id), cast.bob) == CONFIRMED
     assert counted.count == 12
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_what_arrives_while_the_database_is_away_waits_for_it_until_the_node_stops(
+    live: Live, database_url: str, comes_back: bool
+) -> None:
+    cast = live.cast
+    await open_dashboard(cast.database, cast.bob)
+    handoff_id = await live.escalate_new()
+    before = await told(live, handoff_id, cast.bob)
+    async with way_to(database_url) as way:
+        apart = CountedDatabase(way.url)
+        receipts = Receipts(apart, utc_now, batch_seconds=0, retry_seconds=0.01)
+        for database in (apart, live.node.database, cast.database):
+            await database.dispose()
+        await way.cut(apart)
+        await receipts.start()
+        receipts.confirmed(cast.account_id, Push(UUID(handoff_id), cast.bob.id, 0))
+
+        async def was_tried_often() -> bool:
+            return apart.count > 10
+
+        await eventually(was_tried_often)
+        if comes_back:
+            await way.mend()
+        await receipts.stop()
+        await apart.dispose()
+
+    assert await told(live, handoff_id, cast.bob) == (CONFIRMED if comes_back else before)
 
 
 async def test_what_arrives_while_others_are_recorded_is_not_lost_when_the_node_stops(
