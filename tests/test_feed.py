@@ -228,6 +228,39 @@ async def test_events_committed_here_and_elsewhere_at_once_come_in_order_each_on
         assert numbers(await hear(subscriber)) == [last]
 
 
+class Diary:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.entries: list[int | str] = []
+
+    def offer(self, event: EventRow) -> None:
+        """Take an event."""
+        self.entries.append(event.sequence)
+
+    def doubt(self) -> None:
+        """Take notice of changed rights."""
+        self.entries.append("doubt")
+
+    def stop(self) -> None:
+        """Take notice of the end."""
+
+
+async def test_what_is_committed_here_while_the_database_seems_away_comes_after_a_look_at_everybody(
+    feed: Feed, database: Database, cast: Cast
+) -> None:
+    diary = Diary()
+    async with feed.subscribe(cast.account_id, anything) as subscriber:
+        feed.listen(cast.account_id, diary)
+        feed.outage.notice(ConnectionRefusedError("of the database"))
+
+        sequence = await commit(database, cast.account_id)
+        await hear(subscriber)
+
+    feed.leave(cast.account_id, diary)
+    assert diary.entries == ["doubt", sequence]
+
+
 async def test_what_fails_to_commit_here_is_not_heard(feed: Feed, database: Database, cast: Cast) -> None:
     async def fail() -> None:
         async with database.transaction(cast.account_id) as tx:
