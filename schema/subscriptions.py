@@ -6,7 +6,7 @@ database is away, it waits: nobody is shown anything before their rights were lo
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Generic, TypeVar
@@ -109,15 +109,16 @@ async def _follow(
 ) -> AsyncGenerator[T, None]:
     """Yield the wanted events after the cursor in order, each once, until the viewer's rights end.
 
-    Presence begins once no event can be missed: whoever counts as online is pushed to. Events that were
-    written to the client for all who follow the same (`schema/fanout.py`) are not yielded.
+    Presence begins once no event can be missed: whoever counts as online is pushed to. That of a viewer who
+    becomes a responder begins then. Events that were written to the client for all who follow the same
+    (`schema/fanout.py`) are not yielded.
     """
     context = info.context
-    caller = context.known_caller  # whom the permission has just asked for
-    look_again = partial(_look_again, context, caller)
+    began_as = caller = context.known_caller  # whom the permission has just asked for
+    look_again = partial(_look_again, context, began_as)
     team = await context.services.feed.outage.outlast(partial(_known_team, info, team_id))
     wanted = kind.wants(caller.user, team)
-    presence = _presence(info, caller.user, team) if kind.is_presence else nullcontext()
+    presence, later = _presence(info, kind, caller.user, team), None
     try:
         async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:
             async for event in _missed(context, subscriber, after, look_again):
@@ -126,11 +127,18 @@ async def _follow(
             while True:
                 heard = await _next(info, subscriber, caller, kind)
                 caller = await look_again()
+                if caller.user.is_responder and not began_as.user.is_responder:  # as if they began now
+                    began_as, look_again = caller, partial(_look_again, context, caller)
+                    later = AsyncExitStack()
+                    await later.enter_async_context(_presence(info, kind, caller.user, team))
                 subscriber.wanted = kind.wants(caller.user, team)  # what they are told depends on their role
                 if heard is not None and subscriber.wanted(heard.event):
                     yield _asking_receipt(info, kind, heard, look_again)
     except FeedStopped:
         return
+    finally:
+        if later is not None:
+            await later.aclose()
 
 
 async def _look_again(context: Context, began_as: Caller) -> Caller:
@@ -208,9 +216,11 @@ async def _known_team(info: Info, team_id: strawberry.ID | None) -> UUID | None:
     return team
 
 
-def _presence(info: Info, viewer: UserRow, team: UUID | None) -> AbstractAsyncContextManager[None]:
-    """Count a responder as online; a viewer's wallboard does not count."""
-    if not viewer.is_responder:
+def _presence(
+    info: Info, kind: _Kind[T], viewer: UserRow, team: UUID | None
+) -> AbstractAsyncContextManager[None]:
+    """Count a responder as online for what pushes to them; a viewer's wallboard does not count."""
+    if not kind.is_presence or not viewer.is_responder:
         return nullcontext()
     return info.context.services.presence.connected(viewer.account_id, viewer.id, team)
 

@@ -175,3 +175,30 @@ async def test_an_admin_who_becomes_an_engineer_is_pushed_what_engineers_are(
         after = await live.escalate_new()
 
         assert (await pushed.next_event())["handoff"]["id"] == after
+
+
+@pytest.mark.parametrize("shared_streams", [True, False])
+async def test_a_viewer_who_becomes_an_engineer_is_online_from_then_on(
+    database_url: str, cast: Cast, shared_streams: bool
+) -> None:
+    document = (
+        "mutation ($id: ID!, $to: Role!) { updateUser(input: { userId: $id, role: $to }) { __typename } }"
+    )
+    async with (
+        running_server(database_url, cast, recheck_seconds=3600, shared_streams=shared_streams) as live,
+        live.dashboard(cast.vera) as socket,
+    ):
+        pushed = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        watched = await live.escalate_new()
+        assert (await pushed.next_event())["handoff"]["id"] == watched
+        await live.until_online()
+
+        assert (await live.ask(cast.olivia, document, id=str(cast.vera.id), to="ENGINEER")).errors == []
+        await live.until_online(cast.vera)
+        created = await live.create(cast.alice, (await cast.start_session()).id)
+
+        assert created["reach"] == {"online": 1, "email": 3, "unreachable": False}
+        assert (await pushed.next_event())["handoff"]["id"] == created["handoff"]["id"]
+        assert (await live.ask(cast.olivia, document, id=str(cast.vera.id), to="VIEWER")).errors == []
+        assert await pushed.refusal() == "FORBIDDEN"
+        await live.until_online()
