@@ -21,8 +21,10 @@ from db.enums import (
 from db.handoffs import HandoffRow
 from db.users import UserRow
 
-#: After this long a mail that the server keeps refusing for now is given up.
+#: After this long a mail that the server keeps refusing for now is given up, if it was tried so often: within
+#: half an hour or more. What waited for hours, because no worker ran, may meet a server that greylists.
 GIVE_UP_AFTER = timedelta(hours=4)
+FEWEST_ATTEMPTS = 12
 _FIRST_RETRY_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 600.0
 
@@ -148,7 +150,7 @@ def retry_at(attempt: int, *, created_at: datetime, now: datetime) -> datetime |
     Doubles from 5 seconds to 10 minutes, each time anywhere between half and the whole of it, so that
     the mails of an outage do not all come back at once.
     """
-    if now - created_at >= GIVE_UP_AFTER:
+    if now - created_at >= GIVE_UP_AFTER and attempt >= FEWEST_ATTEMPTS:
         return None
     longest = min(_FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, 10), _LONGEST_RETRY_SECONDS)
     return now + timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)

@@ -31,7 +31,7 @@ from db.pushes import Push
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.outbox import LEASE
-from notify.policy import GIVE_UP_AFTER
+from notify.policy import FEWEST_ATTEMPTS, GIVE_UP_AFTER
 from resolvers import admin, handing_off, handoffs, people, reminders
 from resolvers import sessions as taking_in
 from resolvers.errors import HandoffAlreadyClaimed, HandoffNotClaimedByYou, HandoffNotOpen, Refusal
@@ -387,9 +387,10 @@ class Ledger(RuleBasedStateMachine):
 
     def _settle(self, it: Escalation, told: Told, answer: str) -> None:
         """Let the model record an answer."""
+        is_tired = told.attempts >= FEWEST_ATTEMPTS and self._now - told.created_at >= GIVE_UP_AFTER
         if answer == "accepted":
             told.end(DeliveryStatus.SENT)
-        elif answer == "refused" or self._now - told.created_at >= GIVE_UP_AFTER:
+        elif answer == "refused" or is_tired:
             told.end(DeliveryStatus.FAILED)
         else:
             told.end(DeliveryStatus.PENDING)

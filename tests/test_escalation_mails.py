@@ -1,14 +1,16 @@
 """Offline responders get a mail about an escalation, each by themselves, whatever the mail server does."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from db.enums import DeliveryStatus, SkipReason
 from notify.outbox import IN_DOUBT
+from schema.context import utc_now
 from tests.cast import deactivate
 from tests.client import Api
-from tests.mailing import mails_of, make_due, make_outbox, outbox_for
+from tests.mailing import change_deliveries, mails_of, make_due, make_outbox, outbox_for
 from tests.servers.processes import free_port
 from tests.servers.smtp import SmtpServer, Trouble
 from tests.workers import attempts_at, times_sent
@@ -95,6 +97,24 @@ async def test_a_mail_refused_for_now_goes_at_the_next_try(api: Api, smtp: SmtpS
     assert (bob.status, bob.attempts, bob.error) == (DeliveryStatus.SENT, 2, None)
     ids = [mail.message["Message-ID"] for mail in smtp.mails]
     assert len(ids) == len(set(ids)) == 3
+
+
+@pytest.mark.parametrize(
+    ("hours", "attempts", "status"), [(9, 1, "PENDING"), (9, 12, "FAILED"), (1, 30, "PENDING")]
+)
+async def test_a_mail_is_given_up_after_hours_and_many_attempts_not_because_no_worker_ran(
+    api: Api, smtp: SmtpServer, hours: int, attempts: int, status: str
+) -> None:
+    cast = api.cast
+    smtp.refuse(cast.bob.email, 451, "greylisted, try again later")
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
+    began_at = utc_now() - timedelta(hours=hours)
+    await change_deliveries(cast.database, cast.account_id, created_at=began_at, attempts=attempts - 1)
+
+    await make_outbox(cast.database, smtp).send_batch()
+
+    bob = (await mails_of(cast.database, cast.account_id, handoff_id))[cast.bob.id]
+    assert (bob.status, bob.attempts) == (status, attempts)
 
 
 @pytest.mark.parametrize(
