@@ -1,5 +1,6 @@
 """The connections of a process: which engine keeps how many, in which role, and how each is set up."""
 
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,12 @@ from db.addresses import driver_arguments
 from db.pooled import Pool, open_where_awaited
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
 from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
+
+#: Seconds in which PostgreSQL must have let somebody in, unless its address says otherwise.
+_CONNECT_SECONDS = 10
+#: A server that vanishes without a word, as when its machine loses power, is noticed within half a minute. By
+#: itself Linux waits a quarter of an hour until what was sent is taken, and two hours for an answer.
+_SILENCE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 
 
 def postgresql_writer(address: URL) -> Pool:
@@ -69,13 +76,27 @@ def _postgresql_engine(
         max_overflow=0,  # those beyond the size would be opened for one transaction each
         pool_timeout=10,
         # Compiling a statement to machine code takes longer than any statement here takes without.
-        connect_args=arguments
+        connect_args={"timeout": _CONNECT_SECONDS}
+        | arguments
         | {"server_settings": {"role": role, "jit": "off"}, "connection_class": connection_class},
         hide_parameters=True,  # an error is logged; notes and addresses are not
         **options,
     )
     event.listen(engine.sync_engine, "do_connect", open_where_awaited)
+    event.listen(engine.sync_engine, "connect", _bear_no_silence)
     return engine
+
+
+def _bear_no_silence(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 (SQLAlchemy's own)
+    """Let the system end the connection where the other end has vanished: SQLAlchemy's event `connect`."""
+    # The driver has no public name for it (0.31).
+    opened: socket.socket = connection.driver_connection._transport.get_extra_info("socket")
+    if opened.family == socket.AF_UNIX:
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, setting in _SILENCE.items():
+        if hasattr(socket, name):  # each system has some of them
+            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), setting)
 
 
 def sqlite_pools(address: URL) -> tuple[Pool, Pool]:

@@ -1,14 +1,18 @@
 """What tells that the database is away, rather than that something is wrong with what it was asked for."""
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
+from typing import cast as typed
 from uuid import uuid4
 
 import pytest
+import uvloop
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.engine import make_url
 
@@ -16,6 +20,7 @@ from db import accounts, events, presence, system
 from db.errors import is_away
 from db.models import teams, users
 from db.native import faults
+from db.pooled import Pool
 from db.prepared import run
 from db.session import Database, Transaction
 from tests.cast import Cast
@@ -132,6 +137,40 @@ async def test_connections_of_a_server_that_has_stopped_this_moment_are_told_as_
         ]
         assert [repr(fault) for fault in met if not is_away(fault)] == []
         await database.dispose()
+
+
+@pytest.mark.parametrize("loop_of", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_connections_do_not_bear_a_server_that_vanishes_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, loop_of: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    monkeypatch.delenv("HANDOFF_TEST_DATABASE_URL", raising=False)  # one that is not ours may not use TCP
+
+    async def look() -> list[dict[str, int]]:
+        await prepare(url)
+        database = Database(url)
+        pools = (database._writer, database._reader, database._system, database._system_reader)
+        found = [await patience_of(pool) for pool in pools]
+        await database.dispose()
+        return found
+
+    with PostgresServer(tcp=True) as postgres, asyncio.Runner(loop_factory=loop_of) as runner:
+        postgres.create_database("vanishing")
+        url = postgres.url("vanishing")
+        found = runner.run(look())
+
+    alive = {"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    assert found == [alive | {"TCP_USER_TIMEOUT": 25_000}] * 4
+
+
+async def patience_of(pool: Pool) -> dict[str, int]:
+    """Return what the system is told of how long a connection of a pool may hear nothing."""
+    pooled = await pool.engine.raw_connection()
+    opened = typed("Any", pooled.driver_connection)._transport.get_extra_info("socket")
+    names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    told = {name: opened.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names}
+    told["SO_KEEPALIVE"] = opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    pooled.close()
+    return told
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
