@@ -2,6 +2,7 @@
 
     Refusal
     ├── Unauthenticated          not signed in
+    │   └── TokenUnchecked       or signed in: nobody can tell now
     ├── Forbidden                signed in, not allowed
     ├── BadInput                 an argument that can be corrected
     ├── NotFound                 an id that names nothing in this account
@@ -43,6 +44,10 @@ class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not a fault)
 
 class Unauthenticated(Refusal):
     """Sign in: send a valid token."""
+
+
+class TokenUnchecked(Unauthenticated):
+    """The identity provider cannot be reached to check your token. Try again later."""
 
 
 class Forbidden(Refusal):

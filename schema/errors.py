@@ -5,7 +5,8 @@ FORBIDDEN         the role does not allow it
 BAD_USER_INPUT    the document or an argument can be corrected; the message says how
 NOT_FOUND         nothing in the account has the id
 RATE_LIMITED      too many at once; `retryAfter` has the seconds to wait
-UNAVAILABLE       the database is away, and nothing was done; `retryAfter` has the seconds to wait
+UNAVAILABLE       nothing was done, as the database is away, or who asks cannot be known now; `retryAfter`
+                  has the seconds to wait
 OUTCOME_UNKNOWN   the database went away amid a mutation, which may have been done, or a part of it
 INTERNAL          anything unexpected; the log has the cause
 """
@@ -35,6 +36,7 @@ from resolvers.errors import (
     RateLimited,
     Refusal,
     SessionNotFound,
+    TokenUnchecked,
     Unauthenticated,
 )
 
@@ -50,6 +52,7 @@ _IN_DOUBT = (
 
 _CODES: dict[type[Refusal], str] = {
     Unauthenticated: "UNAUTHENTICATED",
+    TokenUnchecked: "UNAVAILABLE",
     Forbidden: "FORBIDDEN",
     BadInput: "BAD_USER_INPUT",
     NotFound: "NOT_FOUND",
@@ -87,10 +90,8 @@ class PublicErrors(MaskErrors):
 def public_error(error: GraphQLError, operation: OperationDefinitionNode | None) -> GraphQLError:
     """Return what a client may know of an error. An unexpected cause is logged here, and only here."""
     cause = _cause(error)
-    if isinstance(cause, RateLimited):
-        return _public(error, cause.message, code_of(cause), retryAfter=cause.retry_after_seconds)
     if isinstance(cause, Refusal):
-        return _public(error, cause.message, code_of(cause))
+        return _public(error, cause.message, code_of(cause), **_wait_after(cause))
     if error.extensions and "code" in error.extensions:
         return _public(error, error.message, str(error.extensions["code"]))
     if cause is None:
@@ -137,6 +138,12 @@ def _cause(error: GraphQLError) -> BaseException | None:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     return cause
+
+
+def _wait_after(refusal: Refusal) -> dict[str, int]:
+    if isinstance(refusal, RateLimited):
+        return {"retryAfter": refusal.retry_after_seconds}
+    return {"retryAfter": RETRY_SECONDS} if isinstance(refusal, TokenUnchecked) else {}
 
 
 def _may_be_done(

@@ -25,10 +25,10 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_
 from strawberry.types.execution import ExecutionResult, PreExecutionError, SubscriptionExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
-from resolvers.errors import RateLimited, Unauthenticated
+from resolvers.errors import RateLimited, TokenUnchecked, Unauthenticated
 from schema.context import Context, Services
 from schema.documents import find_document, is_subscription, mutations_in
-from schema.errors import AWAY, RETRY_SECONDS, is_unavailable
+from schema.errors import AWAY, RETRY_SECONDS, code_of, is_unavailable, public_error
 from schema.evented import is_evented
 from schema.guard import note
 from schema.plans import PlannedSchema, run
@@ -265,11 +265,14 @@ class Endpoint(GraphQL[Context, None]):
 
         Raises:
             RateLimited: its user opens too many; the socket is closed with 4429.
+            TokenUnchecked: whose the token is cannot be known now; the socket is closed with 1013.
         """
         context.token = _token_of(context.connection_params)
         context.connection_params = None  # else the token is held twice
         try:
             context.on_close = await self._hold(context)
+        except TokenUnchecked:
+            raise
         except Unauthenticated:
             raise ConnectionRejectionError from None
         without_payload: UnsetType = UNSET
@@ -280,10 +283,13 @@ class Endpoint(GraphQL[Context, None]):
 
         Raises:
             HTTPException: 401 without a valid token, 429 where its user opens or holds too many, 503 without
-                a database.
+                a database or a key to check the token with.
         """
         try:
             request.on_end = await self._hold(context)
+        except TokenUnchecked as refusal:
+            request.retry_after = RETRY_SECONDS
+            raise HTTPException(503, refusal.message) from None
         except Unauthenticated as refusal:
             raise HTTPException(401, refusal.message) from None
         except RateLimited as refusal:
@@ -338,10 +344,9 @@ async def _turn_away(
     asked: GraphQLRequestData, context: Context, refusal: Unauthenticated
 ) -> PreExecutionError:
     """Answer somebody who is not known. The mutations that they tried are recorded."""
-    code = "UNAUTHENTICATED"
+    error = public_error(GraphQLError(refusal.message, original_error=refusal), None)
     for name in mutations_in(asked.query or "", asked.operation_name):
-        await note(context, name, code)
-    error = GraphQLError(refusal.message, extensions={"code": code})
+        await note(context, name, code_of(refusal))
     return PreExecutionError(data=None, errors=[error])
 
 

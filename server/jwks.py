@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWKClient
 from jwt.exceptions import PyJWTError
 
-from resolvers.errors import Unauthenticated
+from resolvers.errors import TokenUnchecked
 from resolvers.identity import Proof
 from server.claims import proof_of, refusing
 
@@ -160,13 +160,14 @@ class ProviderTokens:
         """Return what a token proves.
 
         Raises:
+            TokenUnchecked: there is no key of the provider yet.
             Unauthenticated: the provider did not sign it, not for this service, or it is valid no longer.
         """
         with refusing():
             name = jwt.get_unverified_header(token).get("kid")
         key = await self._keys.find(name) if isinstance(name, str) else None
         if key is None and self._keys.is_empty:
-            raise Unauthenticated("The identity provider cannot be reached to check your token. Try again.")
+            raise TokenUnchecked
         with refusing():
             if key is None:
                 raise jwt.InvalidTokenError

@@ -38,7 +38,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from db.pushes import Push
-from resolvers.errors import RateLimited
+from resolvers.errors import RateLimited, TokenUnchecked
 from schema.context import Context
 from schema.documents import find_document
 from schema.outlets import current_outlet, open_outlet
@@ -140,6 +140,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             raise
         except RateLimited as refusal:
             await self.websocket.close(code=4429, reason=refusal.message)
+        except TokenUnchecked as refusal:
+            await self.websocket.close(code=1013, reason=refusal.message)
         except Exception as fault:
             if self.context.services.feed.outage.notice(fault):
                 # graphql-ws (6.4) connects again after this code, and gives up for good after 4500.

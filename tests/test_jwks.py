@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from server import jwks
 from tests.cast import Cast
 from tests.client import Api
-from tests.servers.provider import Provider, public_key
+from tests.live import running_server
+from tests.raw_http import JSON
+from tests.servers.provider import AUDIENCE, ISSUER, Provider, public_key
 from tests.signing_in import ALICE, INVALID, ME, Clock, keys_read, refusal, signing_in
-from tests.sockets import eventually
+from tests.sockets import QUEUE_CHANGES, eventually, open_socket
 
-AWAY = "The identity provider cannot be reached to check your token. Try again."
+AWAY = "The identity provider cannot be reached to check your token. Try again later."
 WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505 (to be refused)
 
 
@@ -124,10 +126,34 @@ async def test_a_start_without_any_keys_says_that_the_provider_is_away(
     _write(cache, kept)
 
     async with signing_in(database_url, cast, provider.url, cache) as api:
-        away = await refusal(api, provider.sign(**ALICE))
+        headers = {"Authorization": f"Bearer {provider.sign(**ALICE)}"}
+        away = [
+            await api.http.post("/graphql", json={"query": query}, headers=headers | {"Accept": accept})
+            for query, accept in ((ME, JSON), (QUEUE_CHANGES, "text/event-stream"))
+        ]
         own = await api.ask_with(api.token(cast.bob), ME)
 
-    assert (away, own.only()) == (AWAY, {"name": "Bob"})
+    for response in away:
+        (error,) = response.json()["errors"]
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        assert (error["message"], error["extensions"]["code"]) == (AWAY, "UNAVAILABLE")
+    assert own.only() == {"name": "Bob"}
+
+
+async def test_who_opens_a_socket_before_there_are_any_keys_is_told_to_come_again(
+    database_url: str, cast: Cast, provider: Provider, cache: Path
+) -> None:
+    provider.stop()
+    of_provider = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwks_cache": cache}
+
+    async with (
+        running_server(database_url, cast, jwks=provider.url, **of_provider) as live,
+        open_socket(live.socket_url) as socket,
+    ):
+        await socket.begin(provider.sign(**ALICE))
+
+        assert await socket.close_code() == 1013
+        assert socket.connection.close_reason == AWAY
 
 
 async def test_keys_are_read_again_until_the_provider_answers(
@@ -136,7 +162,9 @@ async def test_keys_are_read_again_until_the_provider_answers(
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.01)
     provider.stop()
     async with signing_in(database_url, cast, provider.url, cache) as api:
-        await refusal(api, provider.sign(**ALICE))
+        headers = {"Authorization": f"Bearer {provider.sign(**ALICE)}"}
+        early = await api.http.post("/graphql", json={"query": ME}, headers=headers)
+        assert early.status_code == 503
 
         provider.start()
         await keys_read(api)
