@@ -170,16 +170,17 @@ class _Watch:
 class _Subscription(AbstractAsyncContextManager["Subscriber"]):
     """A subscriber while it is one. Thousands are open for hours, so it is no generator."""
 
-    __slots__ = ("_account_id", "_feed", "_subscriber")
+    __slots__ = ("_account_id", "_feed", "_seen", "_subscriber")
 
-    def __init__(self, feed: "Feed", account_id: UUID, subscriber: Subscriber) -> None:
+    def __init__(self, feed: "Feed", account_id: UUID, subscriber: Subscriber, seen: int) -> None:
         self._feed = feed
         self._account_id = account_id
         self._subscriber = subscriber
+        self._seen = seen
 
     async def __aenter__(self) -> Subscriber:
         try:
-            await self._feed.join(self._account_id, self._subscriber)
+            await self._feed.join(self._account_id, self._subscriber, seen=self._seen)
         except BaseException:
             self._feed.leave(self._account_id, self._subscriber)
             raise
@@ -218,21 +219,22 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def subscribe(
-        self, account_id: UUID, wanted: Wanted, *, length: int = QUEUE_LENGTH
+        self, account_id: UUID, wanted: Wanted, *, length: int = QUEUE_LENGTH, seen: int = 0
     ) -> AbstractAsyncContextManager[Subscriber]:
         """Follow the wanted events of an account from now on.
 
         The subscriber's `position` is the last event that it will not see: whoever wants older ones reads
-        up to there, and misses none between.
+        up to there, and misses none between. It is not before `seen`, if the account has so many events.
 
         Raises:
             FeedStopped: the node is shutting down.
         """
-        return _Subscription(self, account_id, Subscriber(wanted, length=length))
+        return _Subscription(self, account_id, Subscriber(wanted, length=length), seen)
 
-    async def join(self, account_id: UUID, subscriber: Subscriber) -> None:
+    async def join(self, account_id: UUID, subscriber: Subscriber, *, seen: int = 0) -> None:
         """Begin to hand events to a subscriber; `leave` must follow, also where this fails.
 
+        `seen` may be an event of which this node has not heard yet: another has, or the database was asked.
         While the database is away, it is waited for.
         """
         if self._stopped:
@@ -240,6 +242,7 @@ class Feed:
         self.listen(account_id, subscriber)
         watch = self._watches[account_id]
         await self.outage.outlast(lambda: self._begin(account_id, watch))
+        await self.outage.outlast(lambda: self._catch_up(account_id, seen))
         subscriber.position = watch.position
 
     def leave(self, account_id: UUID, listener: Listener) -> None:

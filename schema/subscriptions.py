@@ -33,6 +33,7 @@ from schema.wishes import QUEUE_CHANGES, Changes, Escalations
 
 T = TypeVar("T", bound=PushedEvent)
 _PAGE = 200
+_NO_CURSOR = "after is not a cursor of this account's events. Refetch the queue and subscribe without it."
 LookAgain = Callable[[], Awaitable[Caller]]
 TeamId = Annotated[
     strawberry.ID | None, strawberry.argument(description="Only sessions of this team; null for the account.")
@@ -117,11 +118,12 @@ async def _follow(
     began_as = caller = context.known_caller  # whom the permission has just asked for
     look_again = partial(_look_again, context, began_as)
     team = await context.services.feed.outage.outlast(partial(_known_team, info, team_id))
-    wanted = kind.wants(caller.user, team)
+    wanted, seen = kind.wants(caller.user, team), None if after is None else _read_cursor(after)
     presence, later = _presence(info, kind, caller.user, team), None
     try:
-        async with context.services.feed.subscribe(context.account_id, wanted) as subscriber, presence:
-            async for event in _missed(context, subscriber, after, look_again):
+        following = context.services.feed.subscribe(context.account_id, wanted, seen=seen or 0)
+        async with following as subscriber, presence:
+            async for event in _missed(context, subscriber, seen, look_again):
                 if wanted(event):
                     yield _asking_receipt(info, kind, Heard(event, 0), look_again)
             while True:
@@ -182,11 +184,13 @@ async def _next(info: Info, subscriber: Subscriber, caller: Caller, kind: _Kind[
 
 
 async def _missed(
-    context: Context, subscriber: Subscriber, after: str | None, look_again: LookAgain
+    context: Context, subscriber: Subscriber, seen: int | None, look_again: LookAgain
 ) -> AsyncIterator[EventRow]:
-    """Yield what happened between the client's cursor and the moment that the subscription began."""
+    """Yield what happened between the event that the client saw last and the moment that it joined."""
     joined_at = subscriber.position or 0
-    position = joined_at if after is None else _read_cursor(after, latest=joined_at)
+    position = joined_at if seen is None else seen
+    if position > joined_at:
+        raise BadInput(_NO_CURSOR)
     while position < joined_at:
         await look_again()
         read = partial(_read_page, context, position, min(_PAGE, joined_at - position))
@@ -201,11 +205,9 @@ async def _read_page(context: Context, position: int, limit: int) -> list[EventR
         return await events.after(tx, position, limit=limit)
 
 
-def _read_cursor(cursor: str, *, latest: int) -> int:
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19 and int(cursor) <= latest):
-        raise BadInput(
-            "after is not a cursor of this account's events. Refetch the queue and subscribe without it."
-        )
+def _read_cursor(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise BadInput(_NO_CURSOR)
     return int(cursor)
 
 

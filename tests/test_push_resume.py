@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from db.session import Database
 from tests.cast import Cast
+from tests.feeds import commit
 from tests.live import Live, running_server
 from tests.sockets import ESCALATIONS, QUEUE_CHANGES
 
@@ -119,3 +121,22 @@ async def test_a_server_that_stops_lets_its_dashboards_come_back(database_url: s
         # After a `complete`, a client would take the subscription for finished.
         with pytest.raises(AssertionError, match="closed with 1012"):
             await pushed.next_message()
+
+
+async def test_a_cursor_that_the_node_has_not_read_up_to_is_as_good_as_any(
+    live: Live, database_url: str
+) -> None:
+    cast = live.cast
+    elsewhere = Database(database_url)  # of a node whose wake-ups are lost
+    async with live.dashboard(cast.adam) as watching, live.dashboard(cast.bob) as socket:
+        watched = await watching.subscribe(QUEUE_CHANGES, after=await live.cursor())
+        first = await live.escalate_new()
+        await watched.next_event()
+        await commit(elsewhere, cast.account_id, 3)
+
+        pushed = await socket.subscribe(ESCALATIONS, after=await live.cursor())
+        await live.until_online(cast.bob)
+        second = await live.escalate_new()
+
+        assert (await pushed.next_event())["handoff"]["id"] == second != first
+    await elsewhere.dispose()
