@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from db import api_keys, audit, handoffs, policies, psa_connections, queue, sessions
+from db import api_keys, audit, events, handoffs, policies, psa_connections, queue, sessions
 from db.enums import HandoffPriority, SessionStatus
 from db.handoffs import QueueOrder
 from db.statistics import StatsDimension
@@ -154,6 +154,19 @@ class Query(PeopleQueries):
             rows = await handoffs.queue(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
         return connect(rows, page, node=Handoff.from_row, key=key, count=count, order=order_by.value)
+
+    @strawberry.field(
+        description=(
+            "The cursor of the last event of your account. For a live queue ask for it first, then, in "
+            "another request, for `queue`, and subscribe with it as `after`: nothing is missed in between."
+        ),
+        extensions=signed_in(),
+    )
+    async def latest_cursor(self, info: Info) -> str:
+        """Read where the account's events stand."""
+        context = info.context
+        async with context.services.database.reading(context.account_id) as tx:
+            return str(await events.latest_sequence(tx))
 
     @strawberry.field(
         description="What happens to an escalation of your account that nobody claims.",

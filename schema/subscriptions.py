@@ -33,7 +33,10 @@ from schema.wishes import QUEUE_CHANGES, Changes, Escalations
 
 T = TypeVar("T", bound=PushedEvent)
 _PAGE = 200
-_NO_CURSOR = "after is not a cursor of this account's events. Refetch the queue and subscribe without it."
+_NO_CURSOR = (
+    "after is not a cursor of this account's events. Ask for latestCursor, read the queue, then subscribe "
+    "after it."
+)
 LookAgain = Callable[[], Awaitable[Caller]]
 TeamId = Annotated[
     strawberry.ID | None, strawberry.argument(description="Only sessions of this team; null for the account.")
@@ -41,7 +44,10 @@ TeamId = Annotated[
 After = Annotated[
     str | None,
     strawberry.argument(
-        description="The cursor of the last event that the client saw: resume without loss. Null: from now."
+        description=(
+            "The cursor of the last event that the client saw: resume without loss. At first it is the "
+            "`latestCursor` from before the queue was read. Null: from now, at an instant that nothing tells."
+        )
     ),
 ]
 

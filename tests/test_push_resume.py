@@ -140,3 +140,32 @@ async def test_a_cursor_that_the_node_has_not_read_up_to_is_as_good_as_any(
 
         assert (await pushed.next_event())["handoff"]["id"] == second != first
     await elsewhere.dispose()
+
+
+async def test_a_queue_that_is_read_after_the_latest_cursor_is_kept_true_from_then_on(live: Live) -> None:
+    cast = live.cast
+    waiting = await live.escalate_new()
+    cursor = (await live.ask(cast.vera, "{ latestCursor }")).only()
+    between = await live.escalate_new()
+    queue = (await live.ask(cast.vera, "{ queue { edges { node { id } } } }")).only()
+    await live.claim(cast.bob, waiting)
+
+    async with live.dashboard(cast.vera) as socket:
+        changes = await socket.subscribe(QUEUE_CHANGES, after=cursor)
+        told = await changes.next_events(2)
+
+    assert [edge["node"]["id"] for edge in queue["edges"]] == [between, waiting]
+    assert [(change["kind"], change["handoff"]["id"]) for change in told] == [
+        ("ADDED", between),
+        ("CLAIMED", waiting),
+    ]
+
+
+async def test_the_latest_cursor_is_that_of_ones_own_account(live: Live) -> None:
+    cast = live.cast
+    await live.escalate_new()
+
+    cursors = [(await live.ask(user, "{ latestCursor }")).only() for user in (cast.vera, cast.charlie)]
+
+    of_charlie = await cast.last_event(cast.charlie.account_id)
+    assert cursors == [str(await cast.last_event()), str(of_charlie)]
