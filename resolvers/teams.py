@@ -68,10 +68,10 @@ async def rename(
     return TeamRow(team_id, name)
 
 
-async def add_member(
-    tx: Transaction, actor: UserRow | None, team_id: UUID, user_id: UUID, *, now: datetime
+async def set_member(
+    tx: Transaction, actor: UserRow | None, team_id: UUID, user_id: UUID, *, is_member: bool, now: datetime
 ) -> TeamRow:
-    """Make a user a member of a team; repeated, it writes nothing.
+    """Make a user a member of a team, or take them out of it; repeated, it writes nothing.
 
     Raises:
         Forbidden: the actor is no owner or admin.
@@ -79,25 +79,10 @@ async def add_member(
     """
     team = await _lock(tx, actor, team_id)
     (user,) = await _known_users(tx, [user_id])
-    if await teams.join(tx, team_id, user_id):
-        summary = f"added {user.name} to the team {team.name}"
-        await _tell(tx, EventKind.TEAM_CHANGED, summary, actor, now=now)
-    return team
-
-
-async def remove_member(
-    tx: Transaction, actor: UserRow | None, team_id: UUID, user_id: UUID, *, now: datetime
-) -> TeamRow:
-    """Take a user out of a team; repeated, it writes nothing.
-
-    Raises:
-        Forbidden, NotFound: as `add_member`.
-    """
-    team = await _lock(tx, actor, team_id)
-    (user,) = await _known_users(tx, [user_id])
-    if await teams.part(tx, team_id, user_id):
-        summary = f"took {user.name} out of the team {team.name}"
-        await _tell(tx, EventKind.TEAM_CHANGED, summary, actor, now=now)
+    if not await (teams.join if is_member else teams.part)(tx, team_id, user_id):
+        return team
+    summary = f"added {user.name} to" if is_member else f"took {user.name} out of"
+    await _tell(tx, EventKind.TEAM_CHANGED, f"{summary} the team {team.name}", actor, now=now)
     return team
 
 

@@ -1,14 +1,14 @@
 """What the commands of `server/cli` do: each opens the database, one transaction, and closes both."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from db import api_keys, migrate, psa_leases, system, teams, users
+from db import api_keys, migrate, psa_leases, system, users
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope, Role
 from db.exports import Span
@@ -17,7 +17,6 @@ from db.users import UserRow
 from notify.psa.vault import CredentialsUnreadable
 from resolvers import admin, people
 from resolvers import api_keys as keys
-from resolvers import teams as managing_teams
 from resolvers.errors import BadInput, NotFound
 from resolvers.people import UserChanges
 from schema.context import utc_now
@@ -31,7 +30,7 @@ from server.settings import Settings
 
 async def migrate_database(settings: Settings) -> str:
     """Bring the database to the newest tables, and say from where to where."""
-    async with _database(settings) as database, database.owning() as tx:
+    async with opened(settings) as database, database.owning() as tx:
         before = await migrate.current_revision(tx)
         await migrate.upgrade(tx)
     newest = migrate.newest_revision()
@@ -48,8 +47,8 @@ async def make_token(settings: Settings, email: str) -> str:
     Raises:
         NotFound: nobody has the address, or they may not sign in.
     """
-    async with _database(settings) as database:
-        user = await _find(database, email)
+    async with opened(settings) as database:
+        user = await find_user(database, email)
     if not user.may_sign_in:
         raise NotFound(f"{user.email} is deactivated and cannot sign in.")
     tokens = Tokens(settings.secret.get_secret_value())
@@ -58,70 +57,30 @@ async def make_token(settings: Settings, email: str) -> str:
 
 async def add_account(settings: Settings, name: str) -> UUID:
     """Create an account and return its id."""
-    async with _database(settings) as database, database.transaction(new_id()) as tx:
+    async with opened(settings) as database, database.transaction(new_id()) as tx:
         return await admin.create_account(tx, name, now=utc_now())
-
-
-async def add_team(settings: Settings, name: str, account: str, emails: Sequence[str]) -> UUID:
-    """Create a team in the account with this name, with the members who have these addresses.
-
-    Raises:
-        NotFound: an address is of nobody in the account.
-    """
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
-        async with database.transaction(account_id) as tx:
-            known = {user.email: user.id for user in await users.in_account(tx)}
-            wanted = list(dict.fromkeys(email.strip().lower() for email in emails))
-            for email in wanted:
-                if email not in known:
-                    raise NotFound(f"No user of {account} has the address {email}.")
-            return await admin.create_team(tx, name, [known[email] for email in wanted], now=utc_now())
-
-
-async def list_teams(settings: Settings, account: str) -> list[str]:
-    """Return a line for each team of the account with this name."""
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
-        async with database.reading(account_id) as tx:
-            found = await teams.all_of_account(tx)
-            members = await teams.count_members(tx, [team.id for team in found])
-    return [f"{team.id}\t{members[team.id]}\t{team.name}" for team in found]
-
-
-async def rename_team(settings: Settings, name: str, new_name: str, account: str) -> str:
-    """Rename the team with this name in the account with that name, and say so.
-
-    Raises:
-        NotFound: the account has no such team.
-    """
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
-        async with database.transaction(account_id) as tx:
-            team = await teams.by_name(tx, name)
-            if team is None:
-                raise NotFound(f"{account} has no team named {name}.")
-            renamed = await managing_teams.rename(tx, None, team.id, new_name, now=utc_now())
-    return f"Renamed {team.name} to {renamed.name}."
 
 
 async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:
     """Add a user to the account with this name and return the id."""
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
         async with database.transaction(account_id) as tx:
             return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
 
 
 async def list_users(settings: Settings, account: str) -> list[str]:
     """Return a line for each user of the account with this name."""
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
         async with database.reading(account_id) as tx:
             found = await users.in_account(tx)
-    return [
-        f"{user.email}\t{user.role}\t{'active' if user.active else 'inactive'}\t{user.name}" for user in found
-    ]
+    return [user_line(user) for user in found]
+
+
+def user_line(user: UserRow) -> str:
+    """Return what a list tells of a user: address, role, state and name, apart by tabs."""
+    return f"{user.email}\t{user.role}\t{'active' if user.active else 'inactive'}\t{user.name}"
 
 
 async def set_user(settings: Settings, email: str, changes: UserChanges) -> str:
@@ -146,8 +105,8 @@ async def activate_user(settings: Settings, email: str) -> str:
 
 async def remove_user(settings: Settings, email: str) -> str:
     """Mark the user with this address as deleted, and say so."""
-    async with _database(settings) as database:
-        user = await _find(database, email)
+    async with opened(settings) as database:
+        user = await find_user(database, email)
         async with database.transaction(user.account_id) as tx:
             await people.delete(tx, None, user.id, now=utc_now(), grace=settings.grace)
     return f"Removed {user.email}." if user.deleted_at is None else f"{user.email} was removed already."
@@ -155,8 +114,8 @@ async def remove_user(settings: Settings, email: str) -> str:
 
 async def sign_out_user(settings: Settings, email: str) -> str:
     """Refuse every token of the user with this address, and say so."""
-    async with _database(settings) as database:
-        user = await _find(database, email)
+    async with opened(settings) as database:
+        user = await find_user(database, email)
         async with database.transaction(user.account_id) as tx:
             await admin.sign_out(tx, user, now=utc_now())
     return f"Signed {user.email} out everywhere."
@@ -164,8 +123,8 @@ async def sign_out_user(settings: Settings, email: str) -> str:
 
 async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope) -> str:
     """Make an API key of the user with this address, and return its token."""
-    async with _database(settings) as database:
-        user = await _find(database, email)
+    async with opened(settings) as database:
+        user = await find_user(database, email)
         async with database.transaction(user.account_id) as tx:
             made = await keys.create(tx, user, name, scope, actor_id=None, now=utc_now())
     return made.token
@@ -173,8 +132,8 @@ async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope)
 
 async def list_keys(settings: Settings, account: str) -> list[str]:
     """Return a line for each API key of the account with this name."""
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
         async with database.reading(account_id) as tx:
             found = await api_keys.all_of_account(tx)
             people = await users.by_ids(tx, [key.user_id for key in found])
@@ -183,7 +142,7 @@ async def list_keys(settings: Settings, account: str) -> list[str]:
 
 async def revoke_key(settings: Settings, key_id: UUID) -> str:
     """Refuse the API key with this id, and say so."""
-    async with _database(settings) as database:
+    async with opened(settings) as database:
         found = await system.find_api_key(database, key_id)
         if found is None:
             raise NotFound(f"No API key has the id {key_id}.")
@@ -204,7 +163,7 @@ async def rotate_encryption_keys(settings: Settings) -> str:
     if gateway is None:
         raise NotFound("HANDOFF_ENCRYPTION_KEYS is not set.")
     renewed, unreadable = 0, []
-    async with _database(settings) as database, database.system() as tx:
+    async with opened(settings) as database, database.system() as tx:
         for sealed in await psa_leases.all_credentials(tx):
             try:
                 again = gateway.vault.renew(sealed.credentials)
@@ -219,8 +178,8 @@ async def rotate_encryption_keys(settings: Settings) -> str:
 
 async def _change_user(settings: Settings, email: str, changes: UserChanges) -> bool:
     """Change the user with this address; False where they were so already."""
-    async with _database(settings) as database:
-        user = await _find(database, email)
+    async with opened(settings) as database:
+        user = await find_user(database, email)
         async with database.transaction(user.account_id) as tx:
             now_is = await people.change(tx, None, user.id, changes, now=utc_now(), grace=settings.grace)
     return now_is != user
@@ -240,8 +199,8 @@ async def export_account(
     Raises:
         BadInput: it cannot be written.
     """
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
         with writing(file, sys.stdout.buffer) as output:
             return await exporting.export_account(database, account_id, span, output, tell=tell)
 
@@ -255,9 +214,9 @@ async def import_sessions(
         NotFound: the address is of nobody in the account.
         Forbidden: they may not have sessions.
     """
-    async with _database(settings) as database:
-        account_id = await _find_account(database, account)
-        owner = await _find(database, email)
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
+        owner = await find_user(database, email)
         if owner.account_id != account_id:
             raise NotFound(f"No user of {account} has the address {owner.email}.")
         return await importing.import_sessions(database, owner, file, listener, dry_run=dry_run)
@@ -269,21 +228,22 @@ async def list_refusals(settings: Settings, account: str | None, since: datetime
     Raises:
         BadInput: it cannot be written.
     """
-    async with _database(settings) as database:
-        account_id = None if account is None else await _find_account(database, account)
+    async with opened(settings) as database:
+        account_id = None if account is None else await find_account(database, account)
         with writing(None, sys.stdout.buffer) as output:
             await auditing.write_refusals(database, account_id, since, output)
 
 
 async def prune_refusals(settings: Settings, before: datetime) -> str:
     """Delete the refused mutations before an instant, and say how many."""
-    async with _database(settings) as database:
+    async with opened(settings) as database:
         deleted = await auditing.prune_refusals(database, before)
     return f"Deleted {deleted:,} refusal{'' if deleted == 1 else 's'}."
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database while the block runs."""
     database = open_database(settings)
     try:
         yield database
@@ -291,7 +251,12 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         await database.dispose()
 
 
-async def _find(database: Database, email: str) -> UserRow:
+async def find_user(database: Database, email: str) -> UserRow:
+    """Return the user with this address, also a deleted one.
+
+    Raises:
+        NotFound: nobody has it.
+    """
     async with database.system_reading() as tx:
         user = await system.find_user_by_email(tx, email)
     if user is None:
@@ -299,8 +264,12 @@ async def _find(database: Database, email: str) -> UserRow:
     return user
 
 
-async def _find_account(database: Database, account: str) -> UUID:
-    """Return the id of the account with this name, or else with this id."""
+async def find_account(database: Database, account: str) -> UUID:
+    """Return the id of the account with this name, or else with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
     async with database.system_reading() as tx:
         account_id = await system.find_account(tx, account)
         if account_id is None:

@@ -215,6 +215,43 @@ def test_teams_are_listed_with_their_ids_and_renamed(staffed: Terminal) -> None:
     )
 
 
+def test_the_members_of_a_team_are_listed_added_and_taken_out(staffed: Terminal) -> None:
+    whole = ("--account", "Northwind IT")
+    staffed.ask("user", "add", "ann@northwind.example", *whole, "--name", "Ann", "--role", "viewer")
+    staffed.ask("team", "add", "Networks", *whole, "--member", "bo@northwind.example")
+    bo = "bo@northwind.example\tENGINEER\tactive\tBo Berg\n"
+
+    for _ in range(2):
+        added = staffed.ask("team", "add-member", "Networks", " Ann@northwind.example", *whole)
+
+        assert added == "ann@northwind.example is in Networks.\n"
+        members = staffed.ask("team", "members", "Networks", *whole)
+        assert members == f"ann@northwind.example\tVIEWER\tactive\tAnn\n{bo}"
+
+    for _ in range(2):
+        taken = staffed.ask("team", "remove-member", "Networks", "ann@northwind.example", *whole)
+
+        assert taken == "ann@northwind.example is not in Networks.\n"
+        assert staffed.ask("team", "members", "Networks", *whole) == bo
+
+
+@pytest.mark.parametrize("command", ["add-member", "remove-member"])
+def test_only_who_is_of_the_account_may_be_a_member_and_only_of_its_teams(
+    staffed: Terminal, command: str
+) -> None:
+    staffed.ask("account", "add", "Fabrikam")
+    staffed.ask("team", "add", "Desk", "--account", "Fabrikam")
+    staffed.ask("user", "add", "charlie@fabrikam.example", "--account", "Fabrikam", "--name", "Charlie")
+    staffed.ask("team", "add", "Networks", "--account", "Northwind IT")
+    whole = ("--account", "Northwind IT")
+
+    foreign_team = staffed.refused("team", command, "Desk", "bo@northwind.example", *whole)
+    foreign_user = staffed.refused("team", command, "Networks", "charlie@fabrikam.example", *whole)
+
+    assert foreign_team == "Northwind IT has no team named Desk."
+    assert foreign_user == "No user of Northwind IT has the address charlie@fabrikam.example."
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -21,7 +21,7 @@ from schema.people_payloads import (
 from schema.permissions import admins
 from schema.types.people import Team
 
-_FOR_ADMINS = "An unknown or foreign team or user is NOT_FOUND. For owners and admins."
+_MEMBER = "An unknown or foreign team or user is NOT_FOUND. For owners and admins."
 
 
 @strawberry.type
@@ -29,7 +29,7 @@ class TeamMutations:
     """Create, update, add and remove members."""
 
     @strawberry.mutation(
-        description=f"Make a team. {_FOR_ADMINS}",
+        description="Make a team. An unknown or foreign user is NOT_FOUND. For owners and admins.",
         extensions=admins(),
     )
     async def create_team(
@@ -48,7 +48,7 @@ class TeamMutations:
         return CreateTeamSuccess(team=Team.from_row(team))
 
     @strawberry.mutation(
-        description=f"Rename a team. {_FOR_ADMINS}",
+        description="Rename a team. An unknown or foreign one is NOT_FOUND. For owners and admins.",
         extensions=admins(),
     )
     async def update_team(
@@ -66,7 +66,7 @@ class TeamMutations:
         return UpdateTeamSuccess(team=Team.from_row(team))
 
     @strawberry.mutation(
-        description=f"Make a user a member of a team; repeated, it changes nothing. {_FOR_ADMINS}",
+        description=f"Make a user a member of a team; repeated, it changes nothing. {_MEMBER}",
         extensions=admins(),
     )
     async def add_team_member(
@@ -75,14 +75,10 @@ class TeamMutations:
         input: Annotated[TeamMemberInput, Argument],  # noqa: A002 (every mutation's name)
     ) -> TeamMembersPayload:
         """Add a member."""
-        viewer = await info.context.viewer()
-        team_id, user_id = read_id(input.team_id), read_id(input.user_id)
-        async with transaction(info) as tx:
-            team = await teams.add_member(tx, viewer, team_id, user_id, now=info.context.now)
-        return TeamMembersPayload.from_row(team)
+        return await _set_member(info, input, is_member=True)
 
     @strawberry.mutation(
-        description=f"Take a user out of a team; repeated, it changes nothing. {_FOR_ADMINS}",
+        description=f"Take a user out of a team; repeated, it changes nothing. {_MEMBER}",
         extensions=admins(),
     )
     async def remove_team_member(
@@ -91,8 +87,12 @@ class TeamMutations:
         input: Annotated[TeamMemberInput, Argument],  # noqa: A002 (every mutation's name)
     ) -> TeamMembersPayload:
         """Remove a member."""
-        viewer = await info.context.viewer()
-        team_id, user_id = read_id(input.team_id), read_id(input.user_id)
-        async with transaction(info) as tx:
-            team = await teams.remove_member(tx, viewer, team_id, user_id, now=info.context.now)
-        return TeamMembersPayload.from_row(team)
+        return await _set_member(info, input, is_member=False)
+
+
+async def _set_member(info: Info, wanted: TeamMemberInput, *, is_member: bool) -> TeamMembersPayload:
+    viewer = await info.context.viewer()
+    team_id, user_id = read_id(wanted.team_id), read_id(wanted.user_id)
+    async with transaction(info) as tx:
+        team = await teams.set_member(tx, viewer, team_id, user_id, is_member=is_member, now=info.context.now)
+    return TeamMembersPayload.from_row(team)

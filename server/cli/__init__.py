@@ -2,7 +2,19 @@
 
 import click
 
-from server.cli import accounts, api_keys, audit, database, exports, psa, schema, serving, tokens, users
+from server.cli import (
+    accounts,
+    api_keys,
+    audit,
+    database,
+    exports,
+    psa,
+    schema,
+    serving,
+    teams,
+    tokens,
+    users,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +35,7 @@ for command in (
     tokens.token,
     schema.print_schema,
     accounts.account,
-    accounts.team,
+    teams.team,
     users.user,
     api_keys.key,
     exports.export_account,
