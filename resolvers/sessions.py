@@ -259,14 +259,16 @@ def _clean_messages(
 ) -> list[tuple[MessageRole, str, datetime]]:
     if len(messages) > MAX_MESSAGES:
         raise BadInput(f"messages holds {len(messages)} messages; send at most {MAX_MESSAGES} at a time.")
-    return [
-        (
-            message.role,
-            clean_text("content", message.content, MAX_MESSAGE),
-            now if message.at is None else clean_past("at", message.at, now=now),
-        )
-        for message in messages
-    ]
+    return [_clean_message(message, f"messages[{index}]", now=now) for index, message in enumerate(messages)]
+
+
+def _clean_message(message: NewMessage, place: str, *, now: datetime) -> tuple[MessageRole, str, datetime]:
+    content = clean_text(f"{place}.content", message.content, MAX_MESSAGE)
+    return (
+        message.role,
+        content,
+        now if message.at is None else clean_past(f"{place}.at", message.at, now=now),
+    )
 
 
 async def _clean_changes(tx: Transaction, session: SessionRow, changes: dict[str, Any]) -> dict[str, Any]:

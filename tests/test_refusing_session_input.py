@@ -88,6 +88,32 @@ async def test_what_cannot_be_stored_is_refused_and_nothing_is_written(api: Api,
         assert await api.cast.all_rows() == before, given
 
 
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ({"role": "USER", "content": " "}, "messages[1].content must not be empty."),
+        ({**GOOD, "at": "2999-01-01T00:00:00Z"}, "messages[1].at lies in the future."),
+        (
+            {**GOOD, "at": "2026-01-31T09:30:00"},
+            "messages[1].at needs a time zone, like 2026-01-31T09:30:00Z.",
+        ),
+    ],
+)
+async def test_of_many_messages_the_one_that_is_refused_is_named(
+    api: Api, bad: dict[str, Any], sentence: str
+) -> None:
+    names = await _session_with_branch(api)
+    append = {"sessionId": names["$session"], "messages": [GOOD, bad, GOOD]}
+
+    for mutation, given in (
+        ("appendSessionMessages", append),
+        ("startSession", {"problemSummary": "No sound", "messages": append["messages"]}),
+    ):
+        answer = await api.change(api.cast.alice, mutation, **given)
+
+        assert answer.refusal() == ("BAD_USER_INPUT", sentence)
+
+
 @pytest.mark.parametrize("escaped", [r"\ud83d", r"\udc00 \ud83d"])
 async def test_half_a_surrogate_pair_is_refused_wherever_it_stands(api: Api, escaped: str) -> None:
     headers = {"Authorization": f"Bearer {api.token(api.cast.alice)}", "Content-Type": "application/json"}
