@@ -12,7 +12,7 @@ POLICY = "{ accountPolicy { reminderAfter remind claimExpiresAfter } }"
 NOTHING: dict[str, Any] = {"reminderAfter": [], "remind": "EVERYONE", "claimExpiresAfter": None}
 SET = {"reminderAfter": ["PT5M"], "remind": "OWNERS_AND_ADMINS", "claimExpiresAfter": "PT1H"}
 ELEVEN = [f"PT{minutes}M" for minutes in range(1, 12)]
-NOT_ISO = "A duration is written as ISO 8601 has it, like PT5M or P1DT12H."
+NOT_ISO = "A duration is written as ISO 8601 has it, like PT5M or P1DT12H, without months and years."
 NOT_IN_RANGE = "reminderAfter and claimExpiresAfter must be between PT1S and P30D, and of whole seconds."
 
 
@@ -72,6 +72,8 @@ async def test_what_is_left_out_stays(api: Api, given: dict[str, Any], changed: 
         ({"claimExpiresAfter": "P31D"}, NOT_IN_RANGE),
         ({"claimExpiresAfter": "PT60.5S"}, NOT_IN_RANGE),
         ({"claimExpiresAfter": "-PT5M"}, NOT_ISO),
+        ({"claimExpiresAfter": "P1M"}, NOT_ISO),  # of whom PT1M was meant
+        ({"claimExpiresAfter": "P0Y1DT5M"}, NOT_ISO),
         ({"claimExpiresAfter": "5 minutes"}, NOT_ISO),
         ({"claimExpiresAfter": "00:05:00"}, NOT_ISO),
         ({"claimExpiresAfter": 300}, NOT_ISO),
