@@ -167,7 +167,7 @@ async def remove(tx: Transaction, viewer: UserRow, connection_id: UUID, *, now: 
         raise NotFound(_UNKNOWN)
     if await psa_connections.is_used(tx, connection_id):
         raise BadInput(
-            f"“{connection.name}” is used by sessions. Pause it instead, or replace its credentials."
+            f"“{connection.name}” is used by sessions or notes. Pause it instead, or replace its credentials."
         )
     await psa_connections.remove(tx, connection_id)
     await _tell(tx, EventKind.PSA_CONNECTION_DELETED, viewer, f"deleted “{connection.name}”", now=now)

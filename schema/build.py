@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from schema.plain_inputs import prepare_inputs
 from schema.plain_resolvers import prepare_resolvers
 from schema.plans import PlannedSchema
 from schema.queries import Query
-from schema.scalars import Duration
+from schema.scalars import DateTime, Duration
 from schema.streams import SharingExecutor
 from schema.subscriptions import Subscription
 
@@ -80,7 +80,7 @@ def _make_schema(allowed: Mapping[str, str] | None) -> PlannedSchema:
         subscription=Subscription,
         extensions=[PublicErrors, partial(Documents, allowed)],
         execution_context_class=SharingExecutor,
-        config=StrawberryConfig(scalar_map={timedelta: Duration}),
+        config=StrawberryConfig(scalar_map={timedelta: Duration, datetime: DateTime}),
     )
     prepare_inputs(schema._schema)
     prepare_resolvers(schema)

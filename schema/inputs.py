@@ -23,13 +23,15 @@ from schema.ids import read_id, read_optional_id
 class QueueFilter:
     """A filter of the queue."""
 
-    team_id: strawberry.ID | None = strawberry.field(default=None, description="Only sessions of this team.")
+    team_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Only sessions of this team. Unknown or foreign: NOT_FOUND."
+    )
     intent: HandoffIntent | None = strawberry.field(
         default=None, description="Only parked, or only escalated."
     )
     priority: HandoffPriority | None = strawberry.field(default=None, description="Only this priority.")
     problem_domain: str | None = strawberry.field(
-        default=None, description="Only sessions whose domain is this now."
+        default=None, description="Only sessions whose domain is this now, to the letter."
     )
 
     def stored(self) -> StoredFilter:
@@ -63,7 +65,8 @@ class CreateHandoffInput:
         default=None,
         description=(
             "Made up by the client, unique per user for 24 hours: a retried request with the same key and "
-            "input gets the handoff that the first one made. At most 200 characters."
+            "input gets the handoff that the first one made, with another input BAD_USER_INPUT. At most 200 "
+            "characters."
         ),
     )
 
@@ -124,13 +127,13 @@ class UpdateAccountPolicyInput:
         ),
     )
     remind: ReminderAudience | None = strawberry.field(
-        default=UNSET, description="Whom reminders tell. Leave it out to keep what is stored."
+        default=UNSET, description="Whom reminders tell. Left out or null, it stays."
     )
     claim_expires_after: timedelta | None = strawberry.field(
         default=UNSET,
         description=(
             "After this long without work by the one who claimed it, a handoff goes back into the queue. "
-            "Leave it out to keep what is stored; null lets claims last."
+            "Whole seconds, PT1S to P30D. Leave it out to keep what is stored; null lets claims last."
         ),
     )
 

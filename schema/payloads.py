@@ -77,7 +77,10 @@ class AssessmentNotReady(Problem):
 
 
 @strawberry.type(
-    description="Only who claimed a handoff can rate its assessment, or release it, or an owner or admin."
+    description=(
+        "Only who claimed a handoff can rate its assessment. They can release it, and owners and admins; "
+        "nobody where nobody has claimed it."
+    )
 )
 class HandoffNotClaimedByYou(Problem):
     """A refusal."""

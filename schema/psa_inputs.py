@@ -117,7 +117,9 @@ class CreatePsaConnectionInput:
     """Input of createPsaConnection."""
 
     name: str = strawberry.field(
-        description="What to call it; at most 200 characters, unique in the account."
+        description=(
+            "What to call it; at most 200 characters. A name that is taken in the account: BAD_USER_INPUT."
+        )
     )
     automatic: bool = strawberry.field(default=False, description="Whether each escalation gets a note.")
     connect_wise: ConnectWiseInput | None = strawberry.field(default=None, description="A ConnectWise PSA.")

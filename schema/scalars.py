@@ -1,9 +1,11 @@
 """Scalars of our own."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import strawberry
 from pydantic import TypeAdapter, ValidationError
+from strawberry.schema.types.base_scalars import DateTimeDefinition
 
 from resolvers.errors import BadInput
 
@@ -43,4 +45,12 @@ Duration = strawberry.scalar(
     specified_by_url="https://www.iso.org/iso-8601-date-and-time-format.html",
     serialize=_show,
     parse_value=_read,
+)
+
+DateTime = replace(
+    DateTimeDefinition,
+    description=(
+        "An instant as ISO 8601 writes it, like 2026-01-31T09:30:00.123456+00:00: answers in UTC, to the "
+        "microsecond, inputs in any time zone, which they must name."
+    ),
 )

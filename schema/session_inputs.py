@@ -14,6 +14,7 @@ from resolvers.sessions import NewBranch, NewMessage, NewSession
 from schema.ids import read_optional_id
 
 _KEEPS = "Leave it out to keep what is stored; null clears it."
+_STAYS = "Leave it out to keep what is stored; null is BAD_USER_INPUT."
 
 
 @strawberry.input(description="A message of a session.")
@@ -83,11 +84,14 @@ class UpdateSessionInput:
 
     session_id: strawberry.ID = strawberry.field(description="The session.")
     problem_summary: str | None = strawberry.field(
-        default=UNSET, description=f"The problem in one sentence. {_KEEPS}"
+        default=UNSET, description=f"The problem in one sentence; at most 500 characters. {_KEEPS}"
     )
-    problem_domain: str | None = strawberry.field(default=UNSET, description=f"The field. {_KEEPS}")
+    problem_domain: str | None = strawberry.field(
+        default=UNSET, description=f"The field; at most 200 characters. {_KEEPS}"
+    )
     step_count: int | None = strawberry.field(
-        default=UNSET, description="How many steps were taken. Leave it out to keep what is stored."
+        default=UNSET,
+        description=f"How many steps were taken: 0 to 1,000,000. {_STAYS}",
     )
     confidence_tier: ConfidenceTier | None = strawberry.field(
         default=UNSET, description=f"How sure the diagnosis is. {_KEEPS}"
@@ -97,7 +101,7 @@ class UpdateSessionInput:
         description="The branch of this session that is worked on. Left out, it stays; null ends branching.",
     )
     psa_ticket_id: str | None = strawberry.field(
-        default=UNSET, description=f"Its ticket in the PSA. {_KEEPS}"
+        default=UNSET, description=f"Its ticket in the PSA; at most 200 characters. {_KEEPS}"
     )
     psa_connection_id: strawberry.ID | None = strawberry.field(
         default=UNSET,
@@ -139,7 +143,10 @@ class AddSessionBranchInput:
     parent_branch_id: strawberry.ID | None = strawberry.field(
         default=None, description="The branch of the same session that it grows from."
     )
-    status: str | None = strawberry.field(default=None, description="Where it stands; null for `open`.")
+    status: str | None = strawberry.field(
+        default=None,
+        description="Where it stands, in your own words; at most 200 characters; null for `open`.",
+    )
     status_reason: str | None = strawberry.field(
         default=None, description="Why it stands there; at most 2,000 characters."
     )
@@ -160,12 +167,16 @@ class UpdateSessionBranchInput:
 
     branch_id: strawberry.ID = strawberry.field(description="The branch.")
     label: str | None = strawberry.field(
-        default=UNSET, description="What is investigated. Leave it out to keep what is stored."
+        default=UNSET,
+        description=f"What is investigated; at most 200 characters. {_STAYS}",
     )
     status: str | None = strawberry.field(
-        default=UNSET, description="Where it stands. Leave it out to keep what is stored."
+        default=UNSET,
+        description=f"Where it stands; at most 200 characters. {_STAYS}",
     )
-    status_reason: str | None = strawberry.field(default=UNSET, description=f"Why it stands there. {_KEEPS}")
+    status_reason: str | None = strawberry.field(
+        default=UNSET, description=f"Why it stands there; at most 2,000 characters. {_KEEPS}"
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what is to change, by column."""

@@ -190,7 +190,7 @@ async def test_a_connection_that_a_session_uses_is_not_deleted(desk: Desk) -> No
 
     refused = await desk.api.ask(desk.api.cast.adam, DELETE, id=desk.connection_id)
 
-    message = "“Tickets” is used by sessions. Pause it instead, or replace its credentials."
+    message = "“Tickets” is used by sessions or notes. Pause it instead, or replace its credentials."
     assert refused.refusal() == ("BAD_USER_INPUT", message)
 
 

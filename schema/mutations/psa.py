@@ -143,7 +143,9 @@ class PsaMutations:
         return PsaConnectionPayload.from_row(row)
 
     @strawberry.mutation(
-        description=f"Delete a connection that no session uses; others are BAD_USER_INPUT. {_FOR_ADMINS}",
+        description=(
+            f"Delete a connection that no session or note uses; others are BAD_USER_INPUT. {_FOR_ADMINS}"
+        ),
         extensions=admins(),
     )
     async def delete_psa_connection(self, info: Info, input: _One) -> DeletePsaConnectionPayload:  # noqa: A002
