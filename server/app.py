@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -18,19 +18,13 @@ from schema.build import build_schema
 from server import health
 from server.answers import Answers
 from server.endpoint import EXPLORER, Endpoint
-from server.link_pages import LinkPages, render_page
+from server.link_pages import LinkPages, show_page
 from server.login_pages import LoginPages, show_no_login
 from server.metrics import Metrics
 from server.process import Node, make_links
 from server.worker import working
 
 _GRAPHQL = "/graphql"
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class App(Starlette):
@@ -117,9 +111,8 @@ async def _to_login(_: Request) -> Response:
 
 def _handoff_page(*, by_mail: bool) -> Callable[[Request], Awaitable[Response]]:
     """Make the page that mails link to. It is the same for every id: it asks the API once signed in."""
-    page = render_page("handoff_page.html", by_mail=by_mail)
 
     async def answer(_: Request) -> Response:
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
+        return show_page("handoff", title="A handoff", by_mail=by_mail, script="handoff.js")
 
     return answer

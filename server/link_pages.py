@@ -24,9 +24,7 @@ from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
 log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "pages"
-_PAGES = Environment(
-    loader=FileSystemLoader([_FOLDER, _FOLDER.parent]), autoescape=True, undefined=StrictUndefined
-)
+_PAGES = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
 #: A link is a credential: no cache keeps its page, no other site learns its address.
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
@@ -35,6 +33,9 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+#: Where a link leads on to that leads nowhere itself.
+_SIGN_IN = ("/login", "Sign in")
 
 Respond = Callable[[Request], Awaitable[Response]]
 
@@ -109,20 +110,25 @@ def _with_sorry(respond: Respond) -> Respond:
     async def answer(request: Request) -> Response:
         try:
             return await respond(request)
-        except LinkExpired:
+        except LinkExpired as expired:
+            way = (
+                _SIGN_IN
+                if expired.handoff_id is None
+                else (f"/handoffs/{expired.handoff_id}", "Open the handoff")
+            )
             message = "Links in mails are valid for a few days. Sign in to see what became of the handoff."
-            return show_page("sorry", status_code=410, title="This link has expired", message=message)
+            return show_refusal("This link has expired", message, status_code=410, way=way)
         except LinkInvalid:
             message = "Open the whole link from the mail, or sign in."
-            return show_page("sorry", status_code=404, title="This link is not valid", message=message)
+            return show_refusal("This link is not valid", message, status_code=404, way=_SIGN_IN)
         except Refusal as refusal:
-            return show_page("sorry", status_code=403, title="This is not possible", message=refusal.message)
+            return show_refusal("This is not possible", refusal.message, status_code=403)
         except Exception as fault:
             if not is_unavailable(fault):
                 raise
             log.exception("page not shown")
             message = "The service cannot reach its database. Open the link again in a moment."
-            page = show_page("sorry", status_code=503, title="Please try again", message=message)
+            page = show_refusal("Please try again", message, status_code=503)
             page.headers["Retry-After"] = str(RETRY_SECONDS)
             return page
 
@@ -140,9 +146,11 @@ def show_page(name: str, *, status_code: int = 200, script: str | None = None, *
     return HTMLResponse(html, status_code=status_code, headers=headers)
 
 
-def render_page(file: str, **values: object) -> str:
-    """Return the text of a page that has headers of its own."""
-    return _PAGES.get_template(file).render(values)
+def show_refusal(
+    title: str, message: str, *, status_code: int, way: tuple[str, str] | None = None
+) -> Response:
+    """Answer a page that says what is not possible, with a link, its address and its words, that leads on."""
+    return show_page("sorry", status_code=status_code, title=title, message=message, way=way)
 
 
 def _policy_for(script: str) -> str:

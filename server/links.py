@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import jwt
+from jwt.types import Options
 
 _ALGORITHM = "HS256"
 #: The purpose stands in the audience, so that no link, and no token of a session, serves for another.
@@ -19,7 +20,11 @@ _QUIET_FOR = timedelta(days=365)
 
 
 class LinkExpired(Exception):  # noqa: N818 (an outcome, not a fault)
-    """The link was valid once."""
+    """The link was valid once. `handoff_id` is what it led to; None for one that leads to no handoff."""
+
+    def __init__(self, handoff_id: UUID | None) -> None:
+        super().__init__(handoff_id)
+        self.handoff_id = handoff_id
 
 
 class LinkInvalid(Exception):  # noqa: N818 (an outcome, not a fault)
@@ -95,11 +100,15 @@ class Links:
     def _read(self, token: str, purpose: str) -> dict[str, UUID]:
         """Return the ids of a token (RFC 7519)."""
         try:
-            claims = jwt.decode(
-                token, self._secret, algorithms=[_ALGORITHM], audience=purpose, options={"require": _REQUIRED}
-            )
-            return {name: UUID(value) for name, value in claims.items() if name not in ("aud", "exp")}
-        except jwt.ExpiredSignatureError:
-            raise LinkExpired from None
+            try:
+                return self._decode(token, purpose)
+            except jwt.ExpiredSignatureError:
+                claims = self._decode(token, purpose, has_expired=True)
+                raise LinkExpired(claims.get("handoff")) from None
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
             raise LinkInvalid from None
+
+    def _decode(self, token: str, purpose: str, *, has_expired: bool = False) -> dict[str, UUID]:
+        options: Options = {"require": _REQUIRED, "verify_exp": not has_expired}
+        claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], audience=purpose, options=options)
+        return {name: UUID(value) for name, value in claims.items() if name not in ("aud", "exp")}

@@ -20,7 +20,7 @@ from resolvers.inputs import MAX_EMAIL
 from schema.context import utc_now
 from server.auth import Tokens
 from server.http_rules import BoundedRequest, refuse
-from server.link_pages import PAGE_HEADERS, show_page
+from server.link_pages import PAGE_HEADERS, show_page, show_refusal
 from server.login_mails import LoginMails
 from server.rate_limits import RateLimits
 
@@ -104,12 +104,11 @@ class LoginPages:
         if _wants_json(request):
             body = {"token": token, "expiresAt": (now + self._valid_for).isoformat(timespec="seconds")}
             return JSONResponse(body, headers=PAGE_HEADERS)
-        handoff_id = _read_id(request.query_params.get("handoff"))
         return show_page(
             "login",
             title=f"Signed in as {user.name}",
             token=token,
-            handoff=None if handoff_id is None else f"/handoffs/{handoff_id}",
+            handoff=_handoff_of(request),
             script="signed_in.js",
         )
 
@@ -150,7 +149,15 @@ def _refused(request: Request, refusal: Refusal) -> Response:
     if _wants_json(request):
         body = {"errors": [{"message": refusal.message, "extensions": {"code": "UNAUTHENTICATED"}}]}
         return JSONResponse(body, status_code=status_code, headers=PAGE_HEADERS)
-    return show_page("sorry", status_code=status_code, title="This is not possible", message=refusal.message)
+    handoff = _handoff_of(request)
+    way = ("/login", "Sign in") if handoff is None else (handoff, "Go on to the handoff")
+    return show_refusal("This is not possible", refusal.message, status_code=status_code, way=way)
+
+
+def _handoff_of(request: Request) -> str | None:
+    """Return the path of the handoff that a link goes on to, if any."""
+    handoff_id = _read_id(request.query_params.get("handoff"))
+    return None if handoff_id is None else f"/handoffs/{handoff_id}"
 
 
 def _wants_json(request: Request) -> bool:

@@ -114,11 +114,13 @@ async def test_a_link_that_is_not_valid_shows_nothing_and_does_nothing(
         assert page.status_code == 410
         assert words(page) == (
             "This link has expired Links in mails are valid for a few days. "
-            "Sign in to see what became of the handoff."
+            "Sign in to see what became of the handoff. Open the handoff"
         )
+        assert f'href="/handoffs/{handoff_id}"' in page.text
     else:
         assert page.status_code == 404
-        assert words(page) == "This link is not valid Open the whole link from the mail, or sign in."
+        assert words(page) == "This link is not valid Open the whole link from the mail, or sign in. Sign in"
+        assert 'href="/login"' in page.text
     assert await cast.all_rows() == before
 
 

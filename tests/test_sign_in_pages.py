@@ -54,15 +54,17 @@ async def test_a_page_asks_for_the_address_and_loads_nothing_from_elsewhere(api:
     assert 'type="email"' in page.text
     assert NO_LINKS not in page.text
     assert re.findall(r"""(?:src|href)=["']""", page.text) == []
+    assert re.search("<noscript>.*needs JavaScript", page.text)
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert page.headers["referrer-policy"] == "no-referrer"
 
 
-async def test_of_all_scripts_only_its_own_runs_on_a_page_to_sign_in(api: Api, smtp: SmtpServer) -> None:
+async def test_of_all_scripts_only_its_own_runs_on_a_page(api: Api, smtp: SmtpServer) -> None:
     asking = await get(api, "/login")
     signed_in = await api.http.post(await mailed_link(api, smtp))
+    of_a_handoff = await get(api, f"/handoffs/{HANDOFF_ID}")
 
-    for page in (asking, signed_in):
+    for page in (asking, signed_in, of_a_handoff):
         (script,) = re.findall(r"<script>(.*?)</script>", page.text, flags=re.DOTALL)
         digest = b64encode(sha256(script.encode()).digest()).decode()
         policy = page.headers["content-security-policy"].split("; ")
@@ -88,6 +90,20 @@ async def test_a_link_that_was_asked_for_at_a_handoff_leads_back_to_it_signed_in
     assert 'sessionStorage.setItem("token", document.getElementById("token")' in page.text
     assert 'sessionStorage.getItem("token")' in (await get(api, f"/handoffs/{HANDOFF_ID}")).text
     assert "location.replace(handoff.href)" in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "there"), [("", "/login"), (f"?handoff={HANDOFF_ID}", f"/handoffs/{HANDOFF_ID}")]
+)
+async def test_a_link_that_was_used_leads_on(api: Api, smtp: SmtpServer, query: str, there: str) -> None:
+    path = f"{(await mailed_link(api, smtp))}{query}"
+    await api.http.post(path)
+
+    pages = [await get(api, path), await api.http.post(path)]
+
+    for page in pages:
+        assert page.status_code == 410
+        assert f'href="{there}"' in page.text
 
 
 @pytest.mark.parametrize(
