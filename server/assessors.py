@@ -89,8 +89,8 @@ def _make_model(settings: Settings) -> "Model":
         from assist.language_models import make_model
     except ImportError:
         raise SettingsError(
-            "HANDOFF_ASSESSOR=llm needs packages that are not installed. Install them with: "
-            "pip install 'handoff[ai]'"
+            "HANDOFF_ASSESSOR=llm needs packages that are not installed. Install them, in the folder of "
+            "Handoff's source, with: pip install '.[ai]'"
         ) from None
     return make_model(provider, name, url=settings.llm_url, key=key)
 

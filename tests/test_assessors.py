@@ -170,8 +170,8 @@ def test_without_the_optional_packages_the_start_ends_with_what_to_install(missi
     said = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True).stdout
 
     assert said == (
-        "HANDOFF_ASSESSOR=llm needs packages that are not installed. Install them with: "
-        "pip install 'handoff[ai]'\n"
+        "HANDOFF_ASSESSOR=llm needs packages that are not installed. Install them, in the folder of "
+        "Handoff's source, with: pip install '.[ai]'\n"
     )
 
 
