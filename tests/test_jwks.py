@@ -144,7 +144,7 @@ async def test_who_opens_a_socket_before_there_are_any_keys_is_told_to_come_agai
     database_url: str, cast: Cast, provider: Provider, cache: Path
 ) -> None:
     provider.stop()
-    of_provider = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwks_cache": cache}
+    of_provider: dict[str, Any] = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwks_cache": cache}
 
     async with (
         running_server(database_url, cast, jwks=provider.url, **of_provider) as live,
