@@ -7,8 +7,9 @@ from graphql import Location, Node
 
 V = TypeVar("V")
 
-#: A token takes 600 bytes at most, with the node that is made of it.
-MOST_TOKENS = 50_000
+#: A token takes 600 bytes at most, with the node that is made of it. A large application has 300 documents of
+#: 300 tokens.
+MOST_TOKENS = 100_000
 
 
 class Remembered(Generic[V]):

@@ -51,9 +51,8 @@ class BoundedRequest(Request):
         self.is_unavailable = False  #: whether nothing was done, because the database is away
         self.retry_after = 0  #: seconds
         self.results: SubscriptionExecutionResult | None = None  #: of an operation with many
-        self.on_end: Callable[[], None] | None = (
-            None  #: called once it is answered to its end; None: nothing is
-        )
+        #: Called once it is answered to its end; None: nothing is.
+        self.on_end: Callable[[], None] | None = None
         self._named: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # the first of a name counts
 
     def header(self, name: bytes) -> str:

@@ -297,7 +297,7 @@ def test_what_is_remembered_is_bounded_by_the_tokens_of_its_documents() -> None:
 
 
 async def test_documents_of_a_user_are_remembered_up_to_so_many_tokens(api: Api) -> None:
-    for number in range(30):
+    for number in range(MOST_TOKENS // LIMITS.tokens + 5):
         await api.ask(api.cast.vera, f"{{ a{number} {'a ' * (LIMITS.tokens - 10)} }}")
 
     known = documents._PARSED, documents._READ
