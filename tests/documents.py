@@ -111,8 +111,10 @@ def ids_for(field: str, ids: dict[str, str]) -> dict[str, str]:
 
 
 def members(operation: Operation, name: str) -> list[str]:
-    """Return the types that a root field may answer, by name."""
+    """Return the types that a root field may answer, by name; one empty name where it is no object."""
     shown = graphql.get_named_type(root_fields(operation)[name].type)
+    if graphql.is_leaf_type(shown):
+        return [""]
     if not isinstance(shown, GraphQLUnionType | GraphQLInterfaceType):
         return [shown.name]
     return [one.name for one in SCHEMA.get_possible_types(shown)]
