@@ -73,10 +73,12 @@ class Assessing:
     async def _assess(self, leased: LeasedAssessment, lease: UUID) -> None:
         async with self._database.reading(leased.account_id) as tx:
             handoff = (await handoffs.by_ids(tx, [leased.handoff_id]))[leased.handoff_id]
-            case = without_secrets(await read_case(tx, handoff), self._redact)
+            whole = await read_case(tx, handoff)
         if handoff.state == HandoffState.CLOSED:
             await self._settle_failed(handoff, lease, "the handoff was closed first")
             return
+        # A long one is read for seconds, in which the process must go on with all else.
+        case = await asyncio.to_thread(without_secrets, whole, self._redact)
         try:
             ready = await self._ask(self._assessor_of(handoff.account_id), case)
         except AssessmentError as error:

@@ -80,7 +80,8 @@ class LlmAssessor:
         Raises:
             AssessorUnavailable: the model cannot be asked, or gave no answer that can be used.
         """
-        prompt = write_prompt(without_secrets(case, self._redact), tokens=self._session_tokens)
+        clean = await asyncio.to_thread(without_secrets, case, self._redact)
+        prompt = write_prompt(clean, tokens=self._session_tokens)
         deadline = asyncio.get_running_loop().time() + self._timeout
         metered = _Metered(self._model, self._budget, deadline)
         try:

@@ -1,5 +1,6 @@
 """What the one who claims should know: gathered, written, and kept until the session moves on."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,15 @@ _TOLD = {
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that a briefing tells, as it stands now."""
+
+    known: Known
+    version: str  #: another when anything of it has changed
+    kept: BriefingRow | None  #: the briefing that tells just this; None: it is not written yet
+
+
+@dataclass(frozen=True, slots=True)
 class Briefing:
     """A briefing, and whether it is the one that is kept."""
 
@@ -34,12 +44,8 @@ class Briefing:
     is_kept: bool
 
 
-async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> Briefing:
-    """Return the briefing of a handoff as it stands now; only reads.
-
-    It is written anew when anything that it tells has changed: words in the session, a branch, the
-    assessment, who had it. The caller then lets it be kept, in a transaction of its own: most who ask find
-    what is kept already, and need not wait for those who write.
+async def gather(tx: Transaction, handoff_id: UUID) -> Gathered:
+    """Read what is to be told of a handoff; only reads.
 
     Raises:
         HandoffNotFound: the account has no such handoff.
@@ -50,9 +56,21 @@ async def brief(tx: Transaction, handoff_id: UUID, *, now: datetime) -> Briefing
     known = await _gather(tx, handoff)
     version = hashlib.sha256(repr(known).encode()).hexdigest()
     kept = await briefings.find(tx, handoff_id)
-    if kept is not None and (kept.version, kept.generated_by) == (version, WRITER):
-        return Briefing(kept, is_kept=True)
-    return Briefing(BriefingRow(version, write(known), WRITER, now), is_kept=False)
+    is_same = kept is not None and (kept.version, kept.generated_by) == (version, WRITER)
+    return Gathered(known, version, kept if is_same else None)
+
+
+async def brief(gathered: Gathered, *, now: datetime) -> Briefing:
+    """Return the briefing, written anew when anything that it tells has changed. No transaction is open.
+
+    A long session is read for seconds, in which all else must go on, and nobody may wait for the connection.
+    The caller then lets the briefing be kept, in a transaction of its own: most who ask find what is kept
+    already, and need not wait for those who write.
+    """
+    if gathered.kept is not None:
+        return Briefing(gathered.kept, is_kept=True)
+    text = await asyncio.to_thread(write, gathered.known)
+    return Briefing(BriefingRow(gathered.version, text, WRITER, now), is_kept=False)
 
 
 async def keep(tx: Transaction, handoff_id: UUID, briefing: Briefing) -> None:

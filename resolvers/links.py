@@ -8,7 +8,7 @@ from db import accounts, deliveries, handoffs, users
 from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.users import UserRow
-from resolvers.briefings import Briefing, brief
+from resolvers.briefings import Gathered, gather
 from resolvers.errors import BadInput, HandoffNotFound, Unauthenticated
 from resolvers.handoffs import claim
 from resolvers.policies import update_preferences
@@ -24,13 +24,11 @@ class LinkedHandoff:
     handed_off_by: UserRow
     claimed_by: UserRow | None
     is_used: bool  #: the link has claimed already
-    briefing: Briefing | None  #: for the one who has claimed it; None for everybody else
+    briefing: Gathered | None  #: for the one who has claimed it; None for everybody else
 
 
-async def look(
-    tx: Transaction, recipient_id: UUID, handoff_id: UUID, delivery_id: UUID, *, now: datetime
-) -> LinkedHandoff:
-    """Read what a claim link shows. A briefing that is not kept yet is the caller's to keep.
+async def look(tx: Transaction, recipient_id: UUID, handoff_id: UUID, delivery_id: UUID) -> LinkedHandoff:
+    """Read what a claim link shows. The briefing is the caller's to have written, and to keep.
 
     Raises:
         Unauthenticated: the recipient may not sign in any more.
@@ -49,7 +47,7 @@ async def look(
         handed_off_by=people[handoff.handed_off_by_id],
         claimed_by=None if handoff.claimed_by_id is None else people[handoff.claimed_by_id],
         is_used=await deliveries.is_link_used(tx, delivery_id),
-        briefing=await brief(tx, handoff_id, now=now) if handoff.claimed_by_id == recipient.id else None,
+        briefing=await gather(tx, handoff_id) if handoff.claimed_by_id == recipient.id else None,
     )
 
 

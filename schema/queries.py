@@ -81,7 +81,8 @@ class Query(PeopleQueries):
         context, wanted = info.context, read_id(handoff_id)
         database = context.services.database
         async with database.reading(context.account_id) as tx:
-            briefing = await briefings.brief(tx, wanted, now=context.now)
+            gathered = await briefings.gather(tx, wanted)
+        briefing = await briefings.brief(gathered, now=context.now)
         if not briefing.is_kept:
             async with database.transaction(context.account_id) as tx:
                 await briefings.keep(tx, wanted, briefing)

@@ -1,6 +1,7 @@
 """/claim/TOKEN and /quiet/TOKEN: the pages behind the links in mails. GET shows, POST acts."""
 
 import logging
+from asyncio import to_thread
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -15,7 +16,7 @@ from starlette.routing import Route
 from assist.redaction import redact
 from db.session import Database
 from resolvers import links as resolver
-from resolvers.briefings import keep
+from resolvers.briefings import brief, keep
 from resolvers.errors import Forbidden, Refusal
 from schema.context import utc_now
 from schema.errors import RETRY_SECONDS, is_unavailable
@@ -73,10 +74,8 @@ class LinkPages:
 
     async def _claim_page(self, link: ClaimLink, *, refusal: Refusal | None) -> Response:
         async with self._database.reading(link.account_id) as tx:
-            linked = await resolver.look(
-                tx, link.recipient_id, link.handoff_id, link.delivery_id, now=utc_now()
-            )
-        briefing = linked.briefing
+            linked = await resolver.look(tx, link.recipient_id, link.handoff_id, link.delivery_id)
+        briefing = None if linked.briefing is None else await brief(linked.briefing, now=utc_now())
         if briefing is not None and not briefing.is_kept:
             async with self._database.transaction(link.account_id) as tx:
                 await keep(tx, link.handoff_id, briefing)
@@ -87,8 +86,8 @@ class LinkPages:
             linked=linked,
             handoff=linked.handoff,
             page=self._links.handoff(link.handoff_id),
-            notes=redact(linked.handoff.notes or ""),
-            briefing=redact("" if briefing is None else briefing.row.text),
+            notes=await to_thread(redact, linked.handoff.notes or ""),
+            briefing=await to_thread(redact, "" if briefing is None else briefing.row.text),
             trouble=None if refusal is None else refusal.message,
         )
 

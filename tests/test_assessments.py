@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from assist import rules
+from assist.assessing import Assessing
+from assist.conversation import turns_of
 from assist.port import AssessmentError, Case, Draft, Evidence
+from assist.redaction import redact
+from assist.rules import Rules
 from schema.context import utc_now
 from server.loops import Loop
 from tests.assessing import (
@@ -26,6 +31,7 @@ from tests.cast import Cast
 from tests.client import Api
 from tests.patience import PATIENCE
 from tests.servers.smtp import SmtpServer
+from tests.slow_functions import SlowFunction
 from tests.sockets import eventually
 
 NOTHING: dict[str, Any] = {
@@ -173,6 +179,38 @@ async def test_an_assessor_that_takes_too_long_is_given_up(assessed: Api) -> Non
 
     shown = await assessment_of(assessed, handoff_id)
     assert (shown["status"], shown["error"]) == ("FAILED", "told/1 took too long")
+
+
+async def test_while_secrets_are_looked_for_everything_else_goes_on(assessed: Api) -> None:
+    handoff_id = await escalate(assessed)
+    looking = SlowFunction(redact)
+    worker = Assessing(assessed.cast.database, lambda _: Told(), looking, utc_now)
+
+    made = asyncio.create_task(worker.assess_batch())
+    await looking.begun()
+    meanwhile = await assessed.ask(assessed.cast.bob, "{ me { name } }")
+    looking.end()
+
+    assert meanwhile.only() == {"name": "Bob"}
+    assert await made == 1
+    assert (await assessment_of(assessed, handoff_id))["status"] == "READY"
+
+
+async def test_while_rules_read_a_session_everything_else_goes_on(
+    assessed: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff_id = await escalate(assessed)
+    reading = SlowFunction(turns_of)
+    monkeypatch.setattr(rules, "turns_of", reading)
+
+    made = asyncio.create_task(assess(assessed, Rules()))
+    await reading.begun()
+    meanwhile = await assessed.ask(assessed.cast.bob, "{ me { name } }")
+    reading.end()
+
+    assert meanwhile.only() == {"name": "Bob"}
+    assert await made == 1
+    assert (await assessment_of(assessed, handoff_id))["status"] == "READY"
 
 
 async def test_a_fault_of_the_service_is_tried_again_until_it_is_too_late(assessed: Api) -> None:

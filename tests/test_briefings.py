@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from assist.briefing import write
 from db.session import new_id
+from resolvers import briefings
 from schema.context import utc_now
 from tests.assessing import SAID, Told, assess, assessed_api, escalate
 from tests.cast import Cast
 from tests.client import Answer, Api
 from tests.servers.smtp import SmtpServer
+from tests.slow_functions import SlowFunction
 from tests.writers import only_reading
 
 PATIENCE = 5.0  #: seconds; who waits for a writer of SQLite would wait for ten
@@ -113,6 +116,22 @@ async def test_a_briefing_that_is_kept_is_read_without_waiting_for_those_who_wri
         again = await brief(assessed, handoff_id)
 
     assert again == first
+
+
+async def test_while_a_briefing_is_written_everything_else_goes_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handoff_id = await api.escalate(api.cast.alice, (await api.cast.start_session()).id)
+    writing = SlowFunction(write)
+    monkeypatch.setattr(briefings, "write", writing)
+
+    briefing = asyncio.create_task(brief(api, handoff_id))
+    await writing.begun()
+    meanwhile = await api.ask(api.cast.bob, "{ me { name } }")
+    writing.end()
+
+    assert meanwhile.only() == {"name": "Bob"}
+    assert (await briefing)["text"].startswith("PROBLEM")
 
 
 async def test_without_an_assessment_it_says_whom_to_ask_what_comes_first(api: Api) -> None:
