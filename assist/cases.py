@@ -12,6 +12,8 @@ MOST_CHARACTERS = 200_000
 #: However long they are, the last messages are looked at, each cut at this length where there is no room.
 LEAST_MESSAGES = 10
 CUT_AT = 200
+#: What is said of all branches together: of many, each reason is cut, at `CUT_AT` or later.
+MOST_OF_REASONS = 50_000
 
 
 async def read_case(tx: Transaction, handoff: HandoffRow) -> Case:
@@ -23,9 +25,16 @@ async def read_case(tx: Transaction, handoff: HandoffRow) -> Case:
         problem=handoff.snapshot["problem_summary"],
         domain=handoff.snapshot["problem_domain"],
         notes=handoff.notes,
-        branches=tuple(_branch(session, branch) for branch in branches),
+        branches=tuple(
+            _branch(session, branch, longest=longest_reason(len(branches))) for branch in branches
+        ),
         messages=within(messages, MOST_CHARACTERS),
     )
+
+
+def longest_reason(branches: int) -> int:
+    """Return how much is kept of the reason of each of so many branches, in characters."""
+    return max(CUT_AT, MOST_OF_REASONS // max(1, branches))
 
 
 def within(messages: list[MessageRow], characters: int) -> tuple[CaseMessage, ...]:
@@ -45,12 +54,12 @@ def within(messages: list[MessageRow], characters: int) -> tuple[CaseMessage, ..
     return tuple(reversed(kept))
 
 
-def _branch(session: SessionRow, branch: BranchRow) -> CaseBranch:
+def _branch(session: SessionRow, branch: BranchRow, *, longest: int) -> CaseBranch:
     return CaseBranch(
         id=branch.id,
         label=branch.label,
         status=branch.status,
-        status_reason=branch.status_reason,
+        status_reason=None if branch.status_reason is None else branch.status_reason[:longest],
         parent_id=branch.parent_branch_id,
         is_active=branch.id == session.active_branch_id,
     )

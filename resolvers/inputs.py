@@ -12,6 +12,7 @@ MAX_REASON = 2_000
 MAX_NOTES = 20_000
 MAX_MESSAGE = 100_000
 MAX_MESSAGES = 500
+MAX_BRANCHES = 200  #: of a session; each handoff's snapshot holds them all
 MAX_STEPS = 1_000_000
 MAX_EMAIL = 254  #: RFC 3696 erratum 1690
 #: What turns the text that follows round, up to its end: a name or a line could pass for another, on a page,

@@ -19,6 +19,7 @@ from db.users import UserRow
 from resolvers.errors import BadInput, Forbidden, NotFound, SessionNotFound, SessionResolved
 from resolvers.handoffs import close_resolved
 from resolvers.inputs import (
+    MAX_BRANCHES,
     MAX_LABEL,
     MAX_MESSAGE,
     MAX_MESSAGES,
@@ -146,9 +147,11 @@ async def add_branch(
 
     Raises:
         Forbidden, SessionNotFound, SessionResolved: as `update`.
-        BadInput: a text cannot be stored, or the parent is not a branch of this session.
+        BadInput: a text cannot be stored, the parent is not a branch of this session, or that has too many.
     """
     session = await _open_session(tx, viewer, session_id)
+    if session.branch_count >= MAX_BRANCHES:
+        raise BadInput(f"The session has {session.branch_count} branches; at most {MAX_BRANCHES} are kept.")
     if new.parent_branch_id is not None:
         await _require_branch(tx, session, "parentBranchId", new.parent_branch_id)
     branch = await sessions.add_branch(

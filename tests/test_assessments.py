@@ -14,6 +14,7 @@ from assist.conversation import turns_of
 from assist.port import AssessmentError, Case, Draft, Evidence
 from assist.redaction import redact
 from assist.rules import Rules
+from db import sessions
 from schema.context import utc_now
 from server.loops import Loop
 from tests.assessing import (
@@ -211,6 +212,22 @@ async def test_while_rules_read_a_session_everything_else_goes_on(
     assert meanwhile.only() == {"name": "Bob"}
     assert await made == 1
     assert (await assessment_of(assessed, handoff_id))["status"] == "READY"
+
+
+async def test_of_many_branches_the_reasons_are_cut(assessed: Api) -> None:
+    cast, told = assessed.cast, Told()
+    session = await cast.start_session()
+    async with cast.database.transaction(cast.account_id) as tx:
+        for number in range(50):
+            current = (await sessions.by_ids(tx, [session.id]))[session.id]
+            branch = {"label": f"{number}", "status": "open", "status_reason": "x" * 2_000}
+            await sessions.add_branch(tx, current, branch | {"parent_branch_id": None})
+    await assessed.escalate(cast.alice, session.id)
+
+    await assess(assessed, told)
+
+    (case,) = told.cases
+    assert [len(branch.status_reason or "") for branch in case.branches] == [1_000] * 50
 
 
 async def test_a_fault_of_the_service_is_tried_again_until_it_is_too_late(assessed: Api) -> None:

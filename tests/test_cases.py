@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from assist.cases import CUT_AT, LEAST_MESSAGES, within
+from assist.cases import CUT_AT, LEAST_MESSAGES, longest_reason, within
 from db.enums import MessageRole
 from db.sessions import MessageRow
 from schema.context import utc_now
@@ -43,3 +43,13 @@ def test_a_long_message_hides_nothing_that_was_said_after_it() -> None:
 
 def test_a_session_without_words_has_none() -> None:
     assert within([], 1_000) == ()
+
+
+def test_the_reasons_of_branches_share_their_room() -> None:
+    assert [longest_reason(count) for count in (0, 1, 25, 100, 10_000)] == [
+        50_000,
+        50_000,
+        2_000,
+        500,
+        CUT_AT,
+    ]

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from db import sessions
 from db.enums import Role
 from resolvers import admin
 from resolvers.errors import BadInput
-from resolvers.inputs import clean_text
+from resolvers.inputs import MAX_BRANCHES, clean_text
 from tests.cast import Cast
 from tests.client import Api
 
@@ -328,3 +329,20 @@ async def test_a_message_of_1970_is_taken(api: Api) -> None:
     )
 
     assert answer.only()["__typename"] == "SessionSuccess"
+
+
+async def test_a_session_holds_so_many_branches_and_no_more(api: Api) -> None:
+    cast = api.cast
+    session_id = (await cast.start_session()).id
+    async with cast.database.transaction(cast.account_id) as tx:
+        await sessions.change(tx, session_id, {"branch_count": MAX_BRANCHES - 1})
+    branch = {"sessionId": str(session_id), "label": "One more"}
+
+    last = await api.change(cast.alice, "addSessionBranch", **branch)
+    before = await cast.all_rows()
+    one_more = await api.change(cast.alice, "addSessionBranch", **branch)
+
+    assert len(last.only()["session"]["branches"]) == 1
+    assert one_more.codes == ["BAD_USER_INPUT"]
+    assert one_more.errors[0]["message"] == "The session has 200 branches; at most 200 are kept."
+    assert await cast.all_rows() == before

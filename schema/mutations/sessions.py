@@ -79,7 +79,8 @@ class SessionMutations:
     @strawberry.mutation(
         description=(
             "Add a line of investigation. If the session is not branching, because this is its first branch "
-            "or because its `activeBranchId` was cleared, this becomes its active branch."
+            "or because its `activeBranchId` was cleared, this becomes its active branch. A session holds at "
+            "most 200."
         ),
         extensions=responders(ingest=True),
     )
