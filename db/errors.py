@@ -18,7 +18,12 @@ _OF_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
 _AWAY_CLASSES = {"08", "28", "3D", "53", "57", "58"}
 _CANCELED = "57014"  #: of such a class, but the server is there: a statement took too long for it
 #: SQLite's primary result codes of the same meaning.
-_AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
+#: What keeps from storing alone: no room, or no right to write at all, as a standby has none, and as some who
+#: rent servers out take it away where there is no room.
+_READ_ONLY = "25006"
+_UNWRITABLE_STATES = {"53100", _READ_ONLY}
+_UNWRITABLE_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
 #: Those that name what was stored: a value that does not fit, a constraint.
 _WITH_VALUES = ("22", "23")
 
@@ -54,10 +59,28 @@ def is_away(fault: BaseException) -> bool:
         return True
     if isinstance(fault, DBAPIError) and fault.connection_invalidated:
         return True
+    state, code = _codes_of(fault)
+    is_one_of_state = state[:2] in _AWAY_CLASSES and state != _CANCELED
+    return is_one_of_state or code in _AWAY_CODES or is_unwritable(fault)
+
+
+def is_unwritable(fault: BaseException) -> bool:
+    """Tell whether a fault says that nothing can be stored, while everything can be read."""
+    state, code = _codes_of(fault)
+    return state in _UNWRITABLE_STATES or code in _UNWRITABLE_CODES
+
+
+def is_read_only(fault: BaseException) -> bool:
+    """Tell whether a fault says that PostgreSQL lets this connection only read: another may write."""
+    return _codes_of(fault)[0] == _READ_ONLY
+
+
+def _codes_of(fault: BaseException) -> tuple[str, int]:
+    """Return PostgreSQL's code of a fault, "" for none, and SQLite's primary result code, 0 for none."""
     cause = getattr(fault, "orig", fault)  # who opens a connection raises the driver's own
-    state = getattr(cause, "sqlstate", None) or ""
-    code = getattr(cause, "sqlite_errorcode", None) or 0
-    return (state[:2] in _AWAY_CLASSES and state != _CANCELED) or code & 0xFF in _AWAY_CODES
+    state: str = getattr(cause, "sqlstate", None) or ""
+    code: int = getattr(cause, "sqlite_errorcode", None) or 0
+    return state, code & 0xFF
 
 
 def driver_fault(error: BaseException | None) -> BaseException | None:

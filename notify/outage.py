@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from db.errors import is_away
+from db.errors import is_away, is_unwritable
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,14 @@ class Outage:
         return self._begun.is_set()
 
     def notice(self, fault: Exception) -> bool:
-        """Tell whether a fault says that the database is away; the first one that does is logged."""
+        """Tell whether a fault says that the database is away; the first one that does is logged.
+
+        Where nothing can be stored, as on a full disk, but all be read, no outage begins: the feed, which
+        only reads, would end it at once, again and again.
+        """
         if not is_away(fault):
             return False
-        if not self.is_on:
+        if not self.is_on and not is_unwritable(fault):
             log.error("subscriptions wait for the database", exc_info=fault)
             self._begun.set()
             self._over.clear()
@@ -67,7 +71,9 @@ class Outage:
         """
         if not self.notice(fault):
             raise fault
-        if not self._stopped:
+        if not self.is_on:
+            await asyncio.sleep(_RETRY_SECONDS)
+        elif not self._stopped:
             await self._over.wait()
         if self._stopped:
             raise FeedStopped

@@ -114,7 +114,7 @@ class Presence:
             await self._beat()
         except Exception as fault:
             self._is_known = False
-            if not self._outage.notice(fault):
+            if not self._outage.notice(fault) or not self._outage.is_on:
                 log.exception("node could not beat")
         else:
             self._is_known = True

@@ -5,19 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from db import presence, system
 from db.models import connections, nodes
 from db.presence import STALE_AFTER
-from db.session import Database, new_id
+from db.session import Database, SystemTransaction, new_id
 from notify.outage import Outage
 from notify.presence import Presence
 from tests.cast import Cast
 from tests.feeds import NEVER, rename_table, said
+from tests.full_disk import full_disk
 from tests.sockets import eventually
 
 QUICKLY = 0.02  #: seconds between two beats
@@ -222,6 +226,40 @@ async def test_a_dashboard_that_comes_with_the_database_is_let_in_without_waitin
 
         async with node.presence.connected(cast.account_id, cast.bob.id, None):
             assert await node.online(cast) == {cast.bob.id}
+
+
+class FullDatabase(Database):
+    """One that has room for nothing more, as long as the test says so."""
+
+    is_full = True
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[SystemTransaction]:
+        """Open a writing transaction, in vain."""
+        async with super().system() as tx:
+            yield tx
+            if self.is_full:
+                raise full_disk()
+
+
+async def test_a_full_disk_is_logged_and_begins_no_outage_for_those_who_read(
+    database_url: str, cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = FullDatabase(database_url)
+    async with running(database, beat_seconds=QUICKLY) as node:
+        assert await said(caplog, "node could not beat")()
+        assert not node.presence._outage.is_on
+        assert await node.presence._outage.outlast(partial(store_if_there_is_room, database)) == "stored"
+    assert "subscriptions go on" not in caplog.messages
+    await database.dispose()
+
+
+async def store_if_there_is_room(database: FullDatabase) -> str:
+    """Store something; there is room when it is tried again."""
+    is_full, database.is_full = database.is_full, False
+    if is_full:
+        raise DBAPIError("INSERT", None, asyncpg.DiskFullError("No space left on device"))
+    return "stored"
 
 
 async def test_who_leaves_while_the_database_is_away_is_forgotten_at_a_later_beat(
