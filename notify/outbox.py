@@ -57,17 +57,22 @@ class Outbox:
         await self._mailers.close()
 
     async def send_batch(self) -> int:
-        """Lease what is due, batch after batch, and see each delivery through; return how many that were."""
+        """Lease what is due, batch after batch, and see each delivery through; return how many that were.
+
+        None counts where one failed for a reason of ours, which is due again at once: whoever calls takes
+        a breath, and does not fail with it without a pause.
+        """
         for unfinished in list(self._unfinished):
             await self._give_back(unfinished)
         shift = self._shift = MailShift(self._database, self._mailers, self._mail, self._now)
         if self._stopping:
             shift.stop()
         self._unfinished.add(shift.lease)  # from now on: rows may be leased although no answer says so
-        if not await shift.work():
+        all_done = await shift.work()
+        if not all_done:
             await self._give_back(shift.lease)
         self._unfinished.discard(shift.lease)
-        return shift.leased
+        return shift.leased if all_done else 0
 
     async def _give_back(self, lease: UUID) -> None:
         """End a lease for what was not begun under it: after an outage of the database it is due at once."""

@@ -51,7 +51,7 @@ async def test_a_mail_that_cannot_be_begun_touches_no_other(api: Api, smtp: Smtp
     planned = await mails_of(cast.database, cast.account_id, handoff_id)
     await refuse_attempts(cast.database, "INSERT", planned[cast.bob.id].id, times=1000)
 
-    assert await make_outbox(cast.database, smtp, mailers=3).send_batch() == 3
+    assert await make_outbox(cast.database, smtp, mailers=3).send_batch() == 0  # so its loop takes a breath
 
     stored = await mails_of(cast.database, cast.account_id, handoff_id)
     assert {user_id: (row.status, row.attempts) for user_id, row in stored.items()} == {

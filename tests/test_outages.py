@@ -212,7 +212,7 @@ async def test_mails_that_could_not_be_begun_are_due_at_once_when_the_database_i
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     outbox = make_outbox(cast.database, smtp)
     await rename_table(cast.database, "sessions", "gone")
-    assert (await outbox.send_batch(), smtp.transactions) == (3, 0)
+    assert (await outbox.send_batch(), smtp.transactions) == (0, 0)
     await rename_table(cast.database, "gone", "sessions")
 
     assert await outbox.send_batch() == 3
