@@ -3,7 +3,7 @@
 import asyncio
 
 from click.testing import CliRunner, Result
-from sqlalchemy import select, text
+from sqlalchemy import inspect, select, text
 
 from db import migrate, system
 from db.models import team_members, teams, users
@@ -46,6 +46,14 @@ class Terminal:
     def take_tables_away(self) -> None:
         """Leave the database as it was before its first migration."""
         asyncio.run(_take_tables_away(self._database_url))
+
+    def have_in_the_way(self, table: str) -> None:
+        """Leave the database as it was before its first migration, but for a table of somebody else's."""
+        asyncio.run(_have_in_the_way(self._database_url, table))
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables, in order."""
+        return asyncio.run(_tables(self._database_url))
 
     def pretend_to_be_migrated_to(self, revision: str) -> None:
         """Leave the database as if a version with this migration had been there."""
@@ -90,6 +98,23 @@ async def _members_of(url: str, team: str) -> list[str]:
         found = list((await tx.connection.execute(statement)).scalars())
     await database.dispose()
     return found
+
+
+async def _have_in_the_way(url: str, table: str) -> None:
+    await _take_tables_away(url)
+    database = Database(url)
+    async with database.owning() as tx:
+        await tx.execute(text("DROP TABLE alembic_version"))
+        await tx.execute(text(f"CREATE TABLE {table} (id integer)"))
+    await database.dispose()
+
+
+async def _tables(url: str) -> list[str]:
+    database = Database(url)
+    async with database.owning() as tx:
+        names = await tx.connection.run_sync(lambda connection: inspect(connection).get_table_names())
+    await database.dispose()
+    return sorted(names)
 
 
 async def _take_tables_away(url: str) -> None:

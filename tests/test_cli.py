@@ -21,6 +21,10 @@ from tests.servers.processes import free_port
 from tests.terminal import SECRET, Terminal
 
 NO_DATABASE = 'that the server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
+NOTHING_CHANGED = (
+    "Nothing was changed. Check HANDOFF_DATABASE_URL, that the server runs, and that its user owns the "
+    "tables. HANDOFF_LOG_LEVEL=debug shows more."
+)
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
 
@@ -338,7 +342,7 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     assert refusal.startswith(
         "the database cannot be used: ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', "
     )
-    assert refusal.endswith(NO_DATABASE)
+    assert refusal.endswith(NOTHING_CHANGED)
     assert "hunter2" not in refusal
 
 
@@ -399,6 +403,16 @@ def test_to_migrate_makes_the_tables_and_may_be_repeated(terminal: Terminal) -> 
     newest = migrate.newest_revision()
     assert (first, second) == (f"Migrated from nothing to {newest}.\n", f"The database is at {newest}.\n")
     UUID(terminal.ask("account", "add", "Northwind IT").strip())
+
+
+def test_a_migration_that_fails_amid_the_others_changes_nothing_and_says_so(terminal: Terminal) -> None:
+    terminal.have_in_the_way("psa_connections")  # which migration 0009 makes
+
+    refusal = terminal.refused("migrate")
+
+    assert re.search('OperationalError: table "?psa_connections"? already|"psa_connections" already', refusal)
+    assert refusal.endswith(NOTHING_CHANGED)
+    assert terminal.tables() == ["psa_connections"]
 
 
 def test_a_newer_database_is_left_as_it_is(staffed: Terminal) -> None:

@@ -13,4 +13,9 @@ def migrate() -> None:
     """
     from server import commands
 
-    click.echo(run_to_end(lambda: commands.migrate_database(load_settings())))
+    said = run_to_end(
+        lambda: commands.migrate_database(load_settings()),
+        advice="Nothing was changed. Check HANDOFF_DATABASE_URL, that the server runs, and that its user "
+        "owns the tables.",
+    )
+    click.echo(said)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_ADVICE = 'Check HANDOFF_DATABASE_URL, that the server runs, and that "handoff migrate" was run.'
+
 
 def load_settings() -> "Settings":
     """Read the settings and set logging up; end the program with a sentence where that fails."""
@@ -33,8 +35,13 @@ def load_settings() -> "Settings":
     return settings
 
 
-def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory | None" = None) -> R:
-    """Run a command to its end; end the program with a sentence, not a traceback, where it fails."""
+def run_to_end(
+    work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory | None" = None, advice: str = _ADVICE
+) -> R:
+    """Run a command to its end; end the program with a sentence, not a traceback, where it fails.
+
+    `advice` is what to look at where the database refuses.
+    """
     import asyncio
     import logging
 
@@ -52,10 +59,7 @@ def run_to_end(work: Callable[[], Awaitable[R]], *, loop_factory: "LoopFactory |
         fail(str(error))
     except DATABASE_FAULTS as error:
         logging.getLogger(__name__).debug("database fault", exc_info=True)
-        fail(
-            f"the database cannot be used: {words_of(error)}. Check HANDOFF_DATABASE_URL, that the "
-            'server runs, and that "handoff migrate" was run. HANDOFF_LOG_LEVEL=debug shows more.'
-        )
+        fail(f"the database cannot be used: {words_of(error)}. {advice} HANDOFF_LOG_LEVEL=debug shows more.")
     except KeyboardInterrupt:
         sys.exit(130)
 
