@@ -1,5 +1,6 @@
 """How often one user, and one account, may do something; counted in Redis where several nodes share it."""
 
+import ipaddress
 import logging
 from collections.abc import Sequence
 from uuid import UUID
@@ -51,9 +52,10 @@ class RateLimits:
     async def hit_address(self, action: str, address: str | None) -> float | None:
         """Count an action of somebody who is not known; answers as `hit`.
 
-        All whose address is not known share one limit.
+        All whose address is not known share one limit, as do all addresses of one network of IPv6.
         """
-        return await self._hit_all(action, [(item, address or "") for item in self._per_address])
+        whose = _network_of(address or "")
+        return await self._hit_all(action, [(item, whose) for item in self._per_address])
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -76,6 +78,20 @@ def _read(text: str) -> list[RateLimitItem]:
     if not all(item.amount > 0 and item.multiples > 0 for item in items):
         raise ValueError("a limit allows nothing")
     return items
+
+
+def _network_of(address: str) -> str:
+    """Return the network of an address of IPv6, in which one host may take any address; any other as it is.
+
+    Source: RFC 4291, section 2.5.4: the first 64 bits name the network.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return address
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
 
 
 def _times(item: RateLimitItem, factor: int) -> RateLimitItem:

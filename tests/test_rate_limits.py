@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from server.process import Node
+from server.rate_limits import RateLimits
 from server.settings import SettingsError
 from tests.cast import Cast
 from tests.client import Answer, Api, make_settings, running_api
@@ -170,6 +171,30 @@ async def test_while_valkey_is_away_nobody_is_limited_and_the_log_says_so(
     assert counted == [[], [LIMITED]]
     assert uncounted == [Answer(DONE)] * 2
     assert said == ["WARNING"] * 2
+
+
+@pytest.mark.parametrize(
+    ("address", "others", "is_one"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::1", "::2", True),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("testclient", "another", False),
+    ],
+)
+async def test_strangers_of_one_network_of_ipv6_share_a_limit(
+    address: str, others: str, *, is_one: bool
+) -> None:
+    limits = RateLimits("memory://", {}, account_factor=1, strangers="1/hour")
+
+    first = await limits.hit_address("login", address)
+    again = await limits.hit_address("login", address)
+    other = await limits.hit_address("login", others)
+
+    assert (first, again is None, other is None) == (None, False, not is_one)
 
 
 @pytest.mark.parametrize("text", ["", "many", "50", "50/fortnight", "50/second;", "-1/second", "0/second"])
