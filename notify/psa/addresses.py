@@ -89,6 +89,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_site_local:  # deprecated by RFC 3879, and so in no registry any more, but still inside
+            return False
         ip = _translated(ip) or ip
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and not ip.is_unspecified
 
