@@ -9,11 +9,12 @@ from typing import Any
 import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from db.addresses import driver_arguments
+from db.errors import is_read_only
 from db.pooled import Pool, open_where_awaited
 from db.row_security import AccountConnection, BoundConnection, begin_with_account
 from db.sqlite_connections import FileConnection, WritingConnection, begin_writing
@@ -84,7 +85,14 @@ def _postgresql_engine(
     )
     event.listen(engine.sync_engine, "do_connect", open_where_awaited)
     event.listen(engine.sync_engine, "connect", _bear_no_silence)
+    event.listen(engine.sync_engine, "handle_error", _leave_who_only_reads)
     return engine
+
+
+def _leave_who_only_reads(context: ExceptionContext) -> None:
+    """Open connections anew that lead to what can only be read: SQLAlchemy's event `handle_error`."""
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
 
 
 def _bear_no_silence(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 (SQLAlchemy's own)

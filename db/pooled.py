@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import in_greenlet
 
+from db.errors import is_read_only
+
 P = TypeVar("P", bound="Pooled")
 
 
@@ -114,8 +116,9 @@ class Pooled:
 async def checked_out(pool: Pool) -> AsyncIterator[Pooled]:
     """Take a connection to PostgreSQL from the pool for the length of the block.
 
-    It is ended where it was lost, and where the block was cancelled or timed out: the server may still run a
-    statement. A fault of the database says whether it was lost, as SQLAlchemy's own do.
+    It is ended where it was lost, where it leads to what can only be read, as a server that is the primary no
+    more, and where the block was cancelled or timed out: the server may still run a statement. A fault of the
+    database says whether it was lost, as SQLAlchemy's own do.
     """
     pooled = await check_out(pool, Pooled)
     try:
@@ -123,7 +126,8 @@ async def checked_out(pool: Pool) -> AsyncIterator[Pooled]:
     except BaseException as error:
         if isinstance(error, DBAPIError) and pooled.is_lost:
             error.connection_invalidated = True
-        if not isinstance(error, Exception) or isinstance(error, TimeoutError) or pooled.is_lost:
+        is_done = isinstance(error, Exception) and not isinstance(error, TimeoutError)
+        if not is_done or pooled.is_lost or is_read_only(error):
             pooled.give_up()
         raise
     finally:

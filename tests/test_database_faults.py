@@ -17,11 +17,11 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.engine import make_url
 
 from db import accounts, events, presence, system
-from db.errors import is_away
+from db.errors import is_away, is_unwritable
 from db.models import teams, users
 from db.native import faults
 from db.pooled import Pool
-from db.prepared import run
+from db.prepared import run, value
 from db.session import Database, Transaction
 from tests.cast import Cast
 from tests.feeds import rename_table
@@ -37,6 +37,9 @@ FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_p
 _NAME = select(users.c.name).where(users.c.id == bindparam("id", type_=users.c.id.type))
 
 _USERS = select(users.c.name)
+_RENAMING = (
+    update(users).where(users.c.id == value("id", users.c.id)).values(name="Robert").returning(users.c.id)
+)
 
 
 async def glance(database: Database, cast: Cast) -> None:
@@ -71,6 +74,12 @@ async def write_across(database: Database, cast: Cast) -> None:
     """Change something, across accounts."""
     async with database.system() as tx:
         await system.forget_node(tx, uuid4())
+
+
+async def write_past_sqlalchemy(database: Database, cast: Cast) -> None:
+    """Change something, past SQLAlchemy."""
+    async with database.transaction(cast.account_id) as tx:
+        await run(tx, _RENAMING, {"id": cast.bob.id})
 
 
 ASKED: list[Ask] = [glance, glance_across, read, read_across, write, write_across]
@@ -234,6 +243,38 @@ async def test_a_file_that_another_keeps_locked_is_away(database_url: str, cast:
         assert is_away(await fault_of(begin()))
 
 
+async def test_a_database_that_may_be_read_and_not_written_is_away_for_who_writes(
+    database_url: str, cast: Cast
+) -> None:
+    database = Database(database_url)
+    await set_writable(database, cast, is_writable=False)
+
+    met = [await fault_of(ask(database, cast)) for ask in (write, write_across, write_past_sqlalchemy)]
+    await glance(database, cast)
+
+    assert [(is_away(fault), is_unwritable(fault)) for fault in met] == [(True, True)] * 3
+    await set_writable(database, cast, is_writable=True)
+    for ask in (write_past_sqlalchemy, write_across, write):
+        await ask(database, cast)
+    await database.dispose()
+
+
+async def set_writable(database: Database, cast: Cast, *, is_writable: bool) -> None:
+    """Let a database be written, or not, by the connections that are opened from now on."""
+    if database.is_sqlite:  # as on a file system that was mounted so
+        if is_writable:
+            await database.dispose()
+        else:
+            async with database.transaction(cast.account_id) as tx:
+                await tx.execute(text("PRAGMA query_only = ON"))
+        return
+    async with cast.database.owning() as tx:
+        await tx.execute(text("SET TRANSACTION READ WRITE"))
+        name = await tx.fetch_value(text("SELECT current_database()"))
+        setting = "off" if is_writable else "on"
+        await tx.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {setting}'))
+
+
 async def test_what_is_wrong_with_what_is_asked_is_no_absence(cast: Cast) -> None:
     database = cast.database
 
@@ -252,7 +293,8 @@ async def test_what_is_wrong_with_what_is_asked_is_no_absence(cast: Cast) -> Non
 
     met.append(await fault_of(read_events()))
 
-    assert [is_away(fault) for fault in (*met, LookupError("none"))] == [False] * 5
+    met.append(LookupError("none"))
+    assert [(is_away(fault), is_unwritable(fault)) for fault in met] == [(False, False)] * 5
 
 
 async def fault_of(work: Awaitable[object]) -> Exception:
