@@ -12,7 +12,12 @@ from sqlalchemy.exc import TimeoutError as NoneLeftError
 #: The database is away, refuses, or lacks the tables. For entry points that end with a sentence.
 DATABASE_FAULTS = (SQLAlchemyError, OSError)
 
-_OF_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+_OF_DRIVERS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    sqlite3.Error,
+)
 #: Classes of PostgreSQL's errors (manual, appendix A) that say nothing about what was asked: no connection,
 #: no sign-in, no such database, no room, an operator, the system.
 _AWAY_CLASSES = {"08", "28", "3D", "53", "57", "58"}
@@ -59,6 +64,8 @@ def is_away(fault: BaseException) -> bool:
         return True
     if isinstance(fault, DBAPIError) and fault.connection_invalidated:
         return True
+    if isinstance(driver_fault(fault), asyncpg.InternalClientError):
+        return True  # of asyncpg (0.32), where the server ends a connection while it is set up
     state, code = _codes_of(fault)
     is_one_of_state = state[:2] in _AWAY_CLASSES and state != _CANCELED
     return is_one_of_state or code in _AWAY_CODES or is_unwritable(fault)

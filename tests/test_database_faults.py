@@ -11,10 +11,12 @@ from typing import Any
 from typing import cast as typed
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import uvloop
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from db import accounts, events, presence, system
 from db.errors import is_away, is_unwritable
@@ -180,6 +182,13 @@ async def patience_of(pool: Pool) -> dict[str, int]:
     told["SO_KEEPALIVE"] = opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     pooled.close()
     return told
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_connection_that_ended_while_it_was_set_up_is_told_as_such(wrapped: bool) -> None:
+    fault = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    assert is_away(DBAPIError(None, None, fault) if wrapped else fault)
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
