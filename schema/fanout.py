@@ -23,7 +23,7 @@ import orjson
 
 from db import system
 from db.events import EventRow
-from notify.feed import QUEUE_LENGTH, Heard, Wanted
+from notify.subscribers import QUEUE_LENGTH, Heard, Wanted
 from schema.followers import Follower
 from schema.streams import SharingExecutor, Streams
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from db.events import EventRow
 from db.pushes import Push
 from db.users import UserRow
-from notify.feed import Subscriber
+from notify.subscribers import Subscriber
 from resolvers.identity import Caller
 from schema.outlets import Outlet
 

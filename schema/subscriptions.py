@@ -18,8 +18,8 @@ from db import events
 from db.events import EventRow
 from db.pushes import Push
 from db.users import UserRow
-from notify.feed import Heard, Subscriber, Wanted
 from notify.outage import FeedStopped
+from notify.subscribers import Heard, Subscriber, Wanted
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.identity import Caller
 from schema.context import Context, Info

@@ -14,7 +14,8 @@ from db.enums import EventKind
 from db.events import Event, EventRow
 from db.session import Database, Transaction
 from notify.broadcast.wakeups import Wakeups
-from notify.feed import Feed, Heard, Subscriber
+from notify.feed import Feed
+from notify.subscribers import Heard, Subscriber
 from tests.patience import PATIENCE
 
 NEVER = 3600.0  #: seconds between two comparisons, where a test is to do without them

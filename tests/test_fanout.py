@@ -16,7 +16,7 @@ from db import events
 from db.enums import EventKind
 from db.events import Event
 from db.users import UserRow
-from notify.feed import QUEUE_LENGTH
+from notify.subscribers import QUEUE_LENGTH
 from schema.streams import Streams
 from server.wires import Gate, Inbox, text_frame
 from tests.cast import Cast, deactivate

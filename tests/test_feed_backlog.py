@@ -7,7 +7,7 @@ from uuid import uuid4
 from db.enums import EventKind
 from db.events import EventRow
 from db.session import Database
-from notify.feed import Heard, Subscriber
+from notify.subscribers import Heard, Subscriber
 from tests.cast import Cast
 from tests.feeds import anything, commit, hear, numbers, running_feed
 
