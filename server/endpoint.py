@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID
+from typing import cast
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
@@ -25,17 +23,18 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_
 from strawberry.types.execution import ExecutionResult, PreExecutionError, SubscriptionExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
 
-from resolvers.errors import RateLimited, TokenUnchecked, Unauthenticated
+from resolvers.errors import TokenUnchecked, Unauthenticated
 from schema.context import Context, Services
 from schema.documents import find_document, is_subscription, mutations_in
-from schema.errors import AWAY, RETRY_SECONDS, code_of, is_unavailable, public_error
+from schema.errors import code_of, public_error
 from schema.evented import is_evented
 from schema.guard import note
 from schema.plans import PlannedSchema, run
+from server.admissions import Admissions
 from server.answers import Answers
 from server.auth import bearer
 from server.events import EventStream
-from server.http_rules import BoundedRequest, answer, check_request, label, refuse
+from server.http_rules import BoundedRequest, answer, check_request, fault_of, label, refuse
 from server.plain_requests import KINDS, read_plain
 from server.sockets import SocketAdapter, SocketHandler
 
@@ -49,7 +48,6 @@ EXPLORER_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_SOCKET_WAIT_SECONDS = 60
 _INIT_TIMEOUT = timedelta(seconds=10)
 
 
@@ -105,8 +103,7 @@ class Endpoint(GraphQL[Context, None]):
         self._answers = answers
         self._is_open = is_open
         self._ending = ending
-        self._most_sockets = most_sockets
-        self._sockets: Counter[UUID] = Counter()
+        self._admissions = Admissions(most_sockets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; what GraphQL cannot answer is JSON as well."""
@@ -133,7 +130,7 @@ class Endpoint(GraphQL[Context, None]):
             return None
         except Exception as fault:  # before the operation has begun: no result could say it
             log.exception("request not answered")
-            return label(request, refuse(_without_result(request, fault)))
+            return label(request, refuse(fault_of(request, fault)))
 
     async def _respond(self, request: BoundedRequest) -> Response:
         """Answer a request, with an answer that was made before where that is exact."""
@@ -199,7 +196,7 @@ class Endpoint(GraphQL[Context, None]):
         assert isinstance(request, BoundedRequest)  # noqa: S101 (`__call__` makes no other)
         assert isinstance(request_data, GraphQLRequestData)  # noqa: S101 (`parse_http_body` refuses lists)
         if request_data.protocol == "sse":
-            await self._admit(request, context)
+            await self._admissions.admit_stream(request, context)
         elif not self._is_open:
             try:
                 await context.viewer()
@@ -264,61 +261,16 @@ class Endpoint(GraphQL[Context, None]):
         """Accept a socket whose `connection_init` payload holds a valid token, else close it with 4403.
 
         Raises:
-            RateLimited: its user opens too many; the socket is closed with 4429.
-            TokenUnchecked: whose the token is cannot be known now; the socket is closed with 1013.
+            RateLimited, TokenUnchecked: as `Admissions.admit`; it is closed with 4429, or with 1013.
         """
-        context.token = _token_of(context.connection_params)
-        context.connection_params = None  # else the token is held twice
         try:
-            context.on_close = await self._hold(context)
+            await self._admissions.admit_socket(context)
         except TokenUnchecked:
             raise
         except Unauthenticated:
             raise ConnectionRejectionError from None
         without_payload: UnsetType = UNSET
         return without_payload
-
-    async def _admit(self, request: BoundedRequest, context: Context) -> None:
-        """Let a stream of events begin under the rules of a socket.
-
-        Raises:
-            HTTPException: 401 without a valid token, 429 where its user opens or holds too many, 503 without
-                a database or a key to check the token with.
-        """
-        try:
-            request.on_end = await self._hold(context)
-        except TokenUnchecked as refusal:
-            request.retry_after = RETRY_SECONDS
-            raise HTTPException(503, refusal.message) from None
-        except Unauthenticated as refusal:
-            raise HTTPException(401, refusal.message) from None
-        except RateLimited as refusal:
-            request.retry_after = refusal.retry_after_seconds
-            raise HTTPException(429, refusal.message) from None
-        except Exception as fault:
-            if not context.services.feed.outage.notice(fault):
-                raise
-            raise _without_result(request, fault) from None
-
-    async def _hold(self, context: Context) -> Callable[[], None]:
-        """Count a socket or a stream that the caller opens on this node; return what is called at its end.
-
-        Raises:
-            Unauthenticated: as `Context.look_again`.
-            RateLimited: they open too many, or hold as many as they may.
-        """
-        await context.count("connect")
-        user_id = context.known_user_id
-        if self._sockets[user_id] >= self._most_sockets:
-            raise RateLimited(_SOCKET_WAIT_SECONDS)
-        self._sockets[user_id] += 1
-
-        def let_go() -> None:
-            self._sockets[user_id] -= 1
-            if not self._sockets[user_id]:
-                del self._sockets[user_id]
-
-        return let_go
 
     def decode_json(self, data: str | bytes) -> object:
         """Read a JSON object. Anything else raises a JSONDecodeError, deep nesting and bad UTF-8 as well."""
@@ -350,22 +302,7 @@ async def _turn_away(
     return PreExecutionError(data=None, errors=[error])
 
 
-def _without_result(request: BoundedRequest, fault: Exception) -> HTTPException:
-    """Return what is answered to a request that met a fault before there was an operation."""
-    if not is_unavailable(fault):
-        return HTTPException(500, "Something went wrong on the server. It was logged.")
-    request.retry_after = RETRY_SECONDS
-    return HTTPException(503, AWAY)
-
-
 def _is_unavailable(result: ExecutionResult) -> bool:
     """Tell whether a result says nothing but that the database is away."""
     codes = {(error.extensions or {}).get("code") for error in result.errors or ()}
     return codes == {"UNAVAILABLE"} and not any(value is not None for value in (result.data or {}).values())
-
-
-def _token_of(params: dict[str, Any] | None) -> str | None:
-    for name, value in (params or {}).items():
-        if name.lower() == "authorization":
-            return bearer(value)
-    return None

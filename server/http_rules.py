@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope
 from strawberry.types.execution import SubscriptionExecutionResult
 
+from schema.errors import AWAY, RETRY_SECONDS, is_unavailable
+
 #: A mutation with 500 messages of ordinary length fits.
 LARGEST_BODY = 1024 * 1024
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -96,6 +98,14 @@ def refuse(error: HTTPException) -> Response:
     code = _CODES.get(error.status_code, "BAD_USER_INPUT")
     body = {"errors": [{"message": error.reason, "extensions": {"code": code}}]}
     return JSONResponse(body, status_code=error.status_code, headers=_HEADERS.get(error.status_code))
+
+
+def fault_of(request: BoundedRequest, fault: Exception) -> HTTPException:
+    """Return what is answered to a request that met a fault before there was an operation."""
+    if not is_unavailable(fault):
+        return HTTPException(500, "Something went wrong on the server. It was logged.")
+    request.retry_after = RETRY_SECONDS
+    return HTTPException(503, AWAY)
 
 
 def answer(request: BoundedRequest, content: bytes) -> Response:
