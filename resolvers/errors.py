@@ -13,6 +13,7 @@
     ├── HandoffNotFound
     ├── HandoffNotOpen           .state
     ├── HandoffAlreadyClaimed    .claimed_by_id .claimed_at
+    ├── AssessmentNotReady
     ├── HandoffNotClaimedByYou
     ├── PsaNotConnected
     ├── EmailTaken               .user_id
