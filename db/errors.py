@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from traceback import walk_tb
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoneLeftError
 
-#: The database is away, refuses, or lacks the tables. For entry points that end with a sentence.
-DATABASE_FAULTS = (SQLAlchemyError, OSError)
+#: The database is away, refuses, or lacks the tables. For entry points that end with a sentence. Where the
+#: server refuses a connection, SQLAlchemy's driver says so itself, in no SQLAlchemyError (2.1.9).
+DATABASE_FAULTS = (SQLAlchemyError, EmulatedDBAPIException, OSError)
 
 _OF_DRIVERS = (
     asyncpg.PostgresError,

@@ -17,6 +17,7 @@ from db.enums import Role
 from schema.build import print_schema
 from server.auth import Tokens
 from server.cli import main
+from tests.servers.postgres import PostgresServer
 from tests.servers.processes import free_port
 from tests.terminal import SECRET, Terminal
 
@@ -344,6 +345,17 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     )
     assert refusal.endswith(NOTHING_CHANGED)
     assert "hunter2" not in refusal
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("account", "add", "X"), ("token", "x@y.z")])
+def test_a_database_that_is_not_there_is_told_in_a_sentence(
+    command: tuple[str, ...], postgres: PostgresServer
+) -> None:
+    refusal = Terminal(secret=SECRET, database_url=postgres.url("absent")).refused(*command)
+
+    assert refusal.startswith(
+        'the database cannot be used: InvalidCatalogNameError: database "absent" does not exist. '
+    )
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/x", "hunter2", ""])
