@@ -36,6 +36,9 @@ from schema.connections import MAX_PAGE
 #: What a list without `first` is taken to hold, and a page whose `first` is left out.
 _USUAL_LENGTH = 10
 _DEFAULT_PAGE = 20
+#: Fields whose values may be so long that an answer with thousands of them would fill the memory. A thousand
+#: messages of the greatest length are 100 MB, as are five thousand notes.
+HEAVY = {("SessionMessage", "content"): 25, ("Handoff", "notes"): 5}
 _LARGEST_INT = 2**31 - 1  # GraphQL specification, section 3.5.1
 #: The depth of a document that nests deeper than can be followed.
 _FATHOMLESS = 1_000
@@ -53,7 +56,7 @@ class Limits:
     repeats: int = 12  #: of one place of the answer; validation compares each with each
     root_fields: int = 20
     directives: int = 40
-    cost: int = 25_000  #: fields, times the length of each list that they stand in
+    cost: int = 25_000  #: fields, times the length of each list that they stand in; long texts count for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +174,7 @@ class Measure:
             repeats=below.repeats,
             root_fields=1,
             directives=below.directives,
-            cost=1 + below.cost * self._length(node, definition),
+            cost=_weight_of(node, parent) + below.cost * self._length(node, definition),
         )
 
     def _length(self, node: FieldNode, definition: GraphQLField | None) -> int:
@@ -197,6 +200,10 @@ class Measure:
                 self.lengths[name] = self._defaults.get(name)
                 return length_of(self._variables.get(name, self.lengths[name]))
         return _DEFAULT_PAGE
+
+
+def _weight_of(node: FieldNode, parent: GraphQLNamedType | None) -> int:
+    return 1 if parent is None else HEAVY.get((parent.name, node.name.value), 1)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from graphql import (
 from hypothesis import strategies as st
 
 from schema.connections import MAX_PAGE
-from schema.limits import Usage
+from schema.limits import HEAVY, Usage
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 _FRAGMENTS = 3
@@ -110,6 +110,7 @@ class _Asked:
     node: FieldNode
     depth: int
     times: int  #: how often it is answered, at most
+    weight: int  #: as how many fields it counts
 
 
 class WrittenOut:
@@ -146,7 +147,7 @@ class WrittenOut:
             repeats=max(Counter(_places(node.selection_set, ())).values()),
             root_fields=Counter(field.depth for field in asked)[1],
             directives=len(self._directives),
-            cost=sum(field.times for field in asked),
+            cost=sum(field.times * field.weight for field in asked),
         )
 
     def _fields(
@@ -155,7 +156,8 @@ class WrittenOut:
         for node in () if selections is None else selections.selections:
             self._directives += node.directives or ()
             if isinstance(node, FieldNode):
-                yield _Asked(node, depth, times)
+                weight = HEAVY.get(("" if kind is None else kind.name, node.name.value), 1)
+                yield _Asked(node, depth, times, weight)
                 field = self._definition(kind, node.name.value)
                 inside = None if field is None else graphql.get_named_type(field.type)
                 often = times * self._length(node, field)

@@ -192,7 +192,7 @@ async def test_a_document_that_makes_no_sense_is_measured_and_then_refused(
 
 
 async def test_a_page_size_counts_wherever_it_is_written(api: Api) -> None:
-    pages = "sessions(first: $n) { edges { node { messages(first: $n) { edges { node { content } } } } } }"
+    pages = "sessions(first: $n) { edges { node { messages(first: $n) { edges { node { index } } } } } }"
     plain, preset = f"query ($n: Int! = 20) {{ {pages} }}", f"query ($n: Int! = 100) {{ {pages} }}"
     literal = f"{{ {pages.replace('$n', '100')} }}"
     refused = ["The document asks too much: cost 30301, allowed 25000."]
@@ -210,6 +210,16 @@ async def test_a_page_size_counts_wherever_it_is_written(api: Api) -> None:
     for document, variables, expected in asked * 2:  # the second time they are remembered
         answer = await api.ask(api.cast.alice, document, **variables)
         assert [error["message"] for error in answer.errors] == expected
+
+
+def test_texts_that_may_be_long_count_for_more_than_other_fields() -> None:
+    pages = "sessions(first: {}) {{ edges {{ node {{ {} }} }} }}"
+    messages = "messages(first: 100) { edges { node { content } } }"
+    notes = "handoffs(first: 100) { edges { node { notes } } }"
+
+    for longest, inside in ((9, messages), (35, notes)):
+        asked = [f"{{ {pages.format(length, inside)} }}" for length in (longest, longest + 1)]
+        assert [bool(check(measured(document), LIMITS)) for document in asked] == [False, True]
 
 
 def test_a_page_that_is_too_long_in_one_operation_hides_no_long_one_in_another() -> None:
