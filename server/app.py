@@ -18,10 +18,11 @@ from schema.build import build_schema
 from server import health
 from server.answers import Answers
 from server.endpoint import EXPLORER, Endpoint
-from server.link_pages import LinkPages, show_page
+from server.link_pages import LinkPages
 from server.login_pages import LoginPages, show_no_login
 from server.metrics import Metrics
 from server.process import Node, make_links
+from server.web_pages import show_page
 from server.worker import working
 
 _GRAPHQL = "/graphql"

@@ -1,16 +1,9 @@
 """/claim/TOKEN and /quiet/TOKEN: the pages behind the links in mails. GET shows, POST acts."""
 
-import logging
 from asyncio import to_thread
-from base64 import b64encode
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from assist.redaction import redact
@@ -19,26 +12,11 @@ from resolvers import links as resolver
 from resolvers.briefings import brief, keep
 from resolvers.errors import Forbidden, Refusal
 from schema.context import utc_now
-from schema.errors import RETRY_SECONDS, is_unavailable
 from server.links import ClaimLink, LinkExpired, LinkInvalid, Links
-
-log = logging.getLogger(__name__)
-
-_FOLDER = Path(__file__).parent / "pages"
-_PAGES = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
-#: A link is a credential: no cache keeps its page, no other site learns its address.
-PAGE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+from server.web_pages import Respond, in_outages, show_page, show_refusal
 
 #: Where a link leads on to that leads nowhere itself.
 _SIGN_IN = ("/login", "Sign in")
-
-Respond = Callable[[Request], Awaitable[Response]]
 
 
 class LinkPages:
@@ -104,7 +82,7 @@ class LinkPages:
 
 
 def _with_sorry(respond: Respond) -> Respond:
-    """Answer a link that stands for nothing, a person who may not, or an outage, with a page that says so."""
+    """Answer a link that stands for nothing, or a person who may not, with a page that says so."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -122,38 +100,5 @@ def _with_sorry(respond: Respond) -> Respond:
             return show_refusal("This link is not valid", message, status_code=404, way=_SIGN_IN)
         except Refusal as refusal:
             return show_refusal("This is not possible", refusal.message, status_code=403)
-        except Exception as fault:
-            if not is_unavailable(fault):
-                raise
-            log.exception("page not shown")
-            message = "The service cannot reach its database. Open the link again in a moment."
-            page = show_refusal("Please try again", message, status_code=503)
-            page.headers["Retry-After"] = str(RETRY_SECONDS)
-            return page
 
-    return answer
-
-
-def show_page(name: str, *, status_code: int = 200, script: str | None = None, **values: object) -> Response:
-    """Answer a page of `server/pages`, with one of its scripts. No other script runs there."""
-    headers = PAGE_HEADERS
-    if script is not None:
-        source = (_FOLDER / script).read_text(encoding="utf-8")
-        values["script"] = Markup(source)  # noqa: S704 (a file of ours)
-        headers = headers | {"Content-Security-Policy": _policy_for(source)}
-    html = _PAGES.get_template(f"{name}.html.j2").render(values)
-    return HTMLResponse(html, status_code=status_code, headers=headers)
-
-
-def show_refusal(
-    title: str, message: str, *, status_code: int, way: tuple[str, str] | None = None
-) -> Response:
-    """Answer a page that says what is not possible, with a link, its address and its words, that leads on."""
-    return show_page("sorry", status_code=status_code, title=title, message=message, way=way)
-
-
-def _policy_for(script: str) -> str:
-    """Return the policy that lets this script run, and ask this service."""
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    policy = PAGE_HEADERS["Content-Security-Policy"]
-    return f"{policy}; script-src 'sha256-{digest}'; connect-src 'self'"
+    return in_outages(answer)

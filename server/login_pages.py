@@ -20,9 +20,9 @@ from resolvers.inputs import MAX_EMAIL
 from schema.context import utc_now
 from server.auth import Tokens
 from server.http_rules import BoundedRequest, refuse
-from server.link_pages import PAGE_HEADERS, show_page, show_refusal
 from server.login_mails import LoginMails
 from server.rate_limits import RateLimits
+from server.web_pages import PAGE_HEADERS, in_outages, show_page, show_refusal, wants_json
 
 _TITLE = "Sign in to Handoff"
 _ASKED = "If somebody has this address, a link to sign in is on its way. It is valid for 10 minutes."
@@ -60,8 +60,8 @@ class LoginPages:
         return [
             Route("/login", self._ask_page, methods=["GET"]),
             Route("/login", self._ask, methods=["POST"]),
-            Route("/login/{secret}", self._show, methods=["GET"]),
-            Route("/login/{secret}", self._exchange, methods=["POST"]),
+            Route("/login/{secret}", in_outages(self._show), methods=["GET"]),
+            Route("/login/{secret}", in_outages(self._exchange), methods=["POST"]),
         ]
 
     async def _ask_page(self, _: Request) -> Response:
@@ -101,7 +101,7 @@ class LoginPages:
         except Refusal as refusal:
             return _refused(request, refusal)
         token = self._tokens.sign(user.id, valid_for=self._valid_for)
-        if _wants_json(request):
+        if wants_json(request):
             body = {"token": token, "expiresAt": (now + self._valid_for).isoformat(timespec="seconds")}
             return JSONResponse(body, headers=PAGE_HEADERS)
         return show_page(
@@ -146,7 +146,7 @@ def _read_id(given: object) -> UUID | None:
 
 def _refused(request: Request, refusal: Refusal) -> Response:
     status_code = 410 if isinstance(refusal, LoginLinkSpent) else 403
-    if _wants_json(request):
+    if wants_json(request):
         body = {"errors": [{"message": refusal.message, "extensions": {"code": "UNAUTHENTICATED"}}]}
         return JSONResponse(body, status_code=status_code, headers=PAGE_HEADERS)
     handoff = _handoff_of(request)
@@ -158,7 +158,3 @@ def _handoff_of(request: Request) -> str | None:
     """Return the path of the handoff that a link goes on to, if any."""
     handoff_id = _read_id(request.query_params.get("handoff"))
     return None if handoff_id is None else f"/handoffs/{handoff_id}"
-
-
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "").lower()

@@ -153,6 +153,21 @@ async def test_who_opens_the_link_of_a_mail_reads_that_it_may_be_opened_again(
     assert again.status_code == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_opens_a_link_to_sign_in_reads_that_it_may_be_opened_again(
+    live: Live, way: Way, method: str
+) -> None:
+    async with away(live, way):
+        page = await live.http.request(method, "/login/a-secret")
+        answer = await live.http.request(method, "/login/a-secret", headers={"Accept": JSON})
+    again = await live.http.request(method, "/login/a-secret")
+
+    assert (page.status_code, page.headers["retry-after"]) == (503, "2")
+    assert "Open the link again in a moment." in words(page)
+    assert told(answer) == (503, "2", ["UNAVAILABLE"])
+    assert again.status_code == 410
+
+
 async def test_of_several_mutations_it_is_not_said_that_nothing_was_done(live: Live, way: Way) -> None:
     one = 'startSession(input: { problemSummary: "x" }) { session { id } }'
 
