@@ -52,7 +52,7 @@ async def test_by_keyboard_alone_one_signs_in_at_a_handoff_and_claims_it(
     await page.until("Nobody has it yet.")
     await page.press("Tab", "Enter")
 
-    await page.until("Bob has it since")
+    assert "It is yours since" in await page.until("FIRST THING TO DO")
     assert (await live.handoff(handoff_id))["claimedBy"]["name"] == "Bob"
 
 

@@ -2,7 +2,7 @@
 const id = location.pathname.split("/").pop();
 const at = (name) => document.getElementById(name);
 const FIELDS = `id state priority notes createdAt claimedAt
-  claimedBy { name } handedOffBy { name } session { psaTicketId team { name } }
+  claimedBy { id name } handedOffBy { name } session { psaTicketId team { name } }
   snapshot { problemSummary problemDomain stepCount branches { label status statusReason } }`;
 
 // Resolves to what the service answers; fails with a sentence where nothing, or something else, answers.
@@ -24,7 +24,7 @@ async function ask(query) {
   return data;
 }
 
-function show(handoff) {
+function show(handoff, isMine) {
   const { snapshot, session, priority } = handoff;
   document.querySelector("main").className = priority.toLowerCase();
   at("priority").textContent = priority;
@@ -32,7 +32,7 @@ function show(handoff) {
   at("problem").textContent = snapshot.problemSummary ?? "Untitled problem";
   at("state").textContent = handoff.state === "OPEN" ? "Nobody has it yet."
     : handoff.state === "CLAIMED"
-      ? `${handoff.claimedBy.name} has it since ${new Date(handoff.claimedAt).toLocaleString()}.`
+      ? `${isMine ? "It is yours" : `${handoff.claimedBy.name} has it`} since ${new Date(handoff.claimedAt).toLocaleString()}.`
       : "It is closed. The session was resolved or handed off again.";
   at("notes").textContent = handoff.notes ?? `${handoff.handedOffBy.name} left no notes.`;
   const facts = [
@@ -58,8 +58,23 @@ function fail(error) {
   if (error.code === "UNAUTHENTICATED" || error.code === "NOT_FOUND") at("sign-in").hidden = false;
 }
 
-const load = () => ask(`query ($id: ID!) { handoff(id: $id) { ${FIELDS} } }`)
-  .then(({ handoff }) => { at("trouble").textContent = ""; show(handoff); }).catch(fail);
+// Whoever has it is told what to know before going on.
+async function brief() {
+  const { handoffBriefing } = await ask("query ($id: ID!) { handoffBriefing(handoffId: $id) { text } }");
+  at("briefing").textContent = handoffBriefing.text;
+  at("briefed").hidden = false;
+}
+
+async function load() {
+  try {
+    const { handoff, me } = await ask(`query ($id: ID!) { handoff(id: $id) { ${FIELDS} } me { id } }`);
+    const isMine = handoff.state === "CLAIMED" && handoff.claimedBy.id === me.id;
+    at("trouble").textContent = "";
+    at("briefed").hidden = true;
+    show(handoff, isMine);
+    if (isMine) await brief();
+  } catch (error) { fail(error); }
+}
 
 at("by-mail")?.addEventListener("submit", async (event) => {
   event.preventDefault();
