@@ -65,11 +65,21 @@ def is_away(fault: BaseException) -> bool:
         return True
     if isinstance(fault, DBAPIError) and fault.connection_invalidated:
         return True
-    if isinstance(driver_fault(fault), asyncpg.InternalClientError):
-        return True  # of asyncpg (0.32), where the server ends a connection while it is set up
+    if _is_cut_off_set_up(driver_fault(fault)):
+        return True
     state, code = _codes_of(fault)
     is_one_of_state = state[:2] in _AWAY_CLASSES and state != _CANCELED
     return is_one_of_state or code in _AWAY_CODES or is_unwritable(fault)
+
+
+def _is_cut_off_set_up(fault: BaseException | None) -> bool:
+    """Tell whether a connection was ended while it was set up: asyncpg (0.32) takes that for its own fault.
+
+    Or whether none of several servers is the primary now, which it tells by an error of the same kind.
+    """
+    if isinstance(fault, asyncpg.TargetServerAttributeNotMatched):
+        return True
+    return isinstance(fault, asyncpg.InternalClientError) and "cannot switch to state" in str(fault)
 
 
 def is_unwritable(fault: BaseException) -> bool:

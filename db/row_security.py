@@ -191,6 +191,8 @@ def _committing() -> Iterator[None]:
             yield
     except DBAPIError as error:
         fault = error.orig
+        if isinstance(fault, asyncpg.InternalClientError):  # the driver has lost the thread
+            raise CommitInDoubtError(None, None, fault, hide_parameters=True) from error
         while isinstance(fault, asyncpg.PostgresConnectionError):
             if not isinstance(fault.__cause__, asyncpg.PostgresError):
                 raise CommitInDoubtError(None, None, fault, hide_parameters=True) from error

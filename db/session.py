@@ -187,9 +187,10 @@ class Database:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     async def glance_by_name(self, statement: Select[Any], values: Values) -> Rows:
-        """Run one statement as `glance` does, which itself names the account whose rows it reads.
+        """Run one statement as `glance` does, which itself names its account (`row_security.naming_account`).
 
-        PostgreSQL's alone.
+        One that names none would show rows of whichever account the connection has shown last. PostgreSQL's
+        alone.
         """
         async with checked_out(self._reader) as pooled:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)

@@ -28,7 +28,7 @@ class Situation:
     known: KeyRow | None  #: what the user made with the idempotency key, however long ago
     responders: list[UserRow]  #: none are read where nobody is to be told
     online: set[UUID]  #: whose dashboards show an escalation of the session
-    version: str | None  #: of the session; None where it is held
+    version: str | None  #: of the session; None where it is held, or not there
 
 
 async def read(

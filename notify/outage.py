@@ -2,10 +2,14 @@
 
 Whoever meets it says so, and waits; the feed, which reads anyway, ends it for all. So however many wait, one
 asks whether the database is back, and the log says once that they wait.
+
+Where nothing can be stored, as on a full disk, but all can be read, no outage begins: the feed, which only
+reads, would end it at once, again and again. Who has to store something asks again from time to time.
 """
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,6 +21,8 @@ T = TypeVar("T")
 
 #: Seconds between two questions whether the database is back.
 _RETRY_SECONDS = 0.5
+#: Those between two attempts to store something where nothing can be, by each who waits; up to twice as many.
+_FULL_SECONDS = 2.5
 
 
 class FeedStopped(Exception):  # noqa: N818 (an end, not a fault)
@@ -37,10 +43,9 @@ class Outage:
         return self._begun.is_set()
 
     def notice(self, fault: Exception) -> bool:
-        """Tell whether a fault says that the database is away; the first one that does is logged.
+        """Tell whether a fault says that the database is away.
 
-        Where nothing can be stored, as on a full disk, but all be read, no outage begins: the feed, which
-        only reads, would end it at once, again and again.
+        The first one that begins an outage is logged.
         """
         if not is_away(fault):
             return False
@@ -72,7 +77,7 @@ class Outage:
         if not self.notice(fault):
             raise fault
         if not self.is_on:
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(_FULL_SECONDS * random.uniform(1.0, 2.0))  # noqa: S311 (no secret)
         elif not self._stopped:
             await self._over.wait()
         if self._stopped:

@@ -22,7 +22,7 @@ from db.handoffs import HandoffRow
 from db.users import UserRow
 
 #: After this long a mail that the server keeps refusing for now is given up, if it was tried so often: within
-#: half an hour or more. What waited for hours, because no worker ran, may meet a server that greylists.
+#: 25 minutes or more. What waited for hours, because no worker ran, may meet a server that greylists.
 GIVE_UP_AFTER = timedelta(hours=4)
 FEWEST_ATTEMPTS = 12
 _FIRST_RETRY_SECONDS = 5.0

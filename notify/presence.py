@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from db import presence, system
+from db.errors import CommitInDoubtError
 from db.presence import ConnectionRow
 from db.session import Database, new_id
 from notify.outage import Outage
@@ -84,9 +85,10 @@ class Presence:
         try:
             async with self._database.transaction(account_id) as tx:
                 await presence.connect(tx, connection)
-        except BaseException:
-            # Cut off during its commit, the row may be there, or in a moment.
-            self._to_forget[connection.id] = connection
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, CommitInDoubtError):
+                # Cut off during its commit, the row may be there, or in a moment.
+                self._to_forget[connection.id] = connection
             raise
         return connection
 

@@ -43,6 +43,7 @@ class Receipts:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._has_given_up = False  #: the node stops, and the database is away
 
     async def start(self) -> None:
         """Begin to record."""
@@ -80,16 +81,17 @@ class Receipts:
         """Write a batch of one account.
 
         While the database is away it waits; nothing is pushed meanwhile, so no more come than were pushed
-        before. After a few failures of another kind, or while the node stops, it is dropped: the mails go,
-        which is safe.
+        before. After a few failures of another kind it is dropped, and all are where the node stops in an
+        outage: the mails go, which is safe.
         """
         failures = 0
-        while failures < _TRIES:
+        while failures < _TRIES and not self._has_given_up:
             try:
                 await self._write(account_id, noted)
             except Exception as fault:
                 log.exception("receipts not recorded")
-                failures += self._stopping or not is_away(fault)
+                failures += not is_away(fault)
+                self._has_given_up = self._stopping and is_away(fault)
                 await asyncio.sleep(self._retry_seconds)
             else:
                 return

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
 from resolvers.errors import BadInput
 from resolvers.inputs import (
+    MAX_BRANCHES,
     MAX_LABEL,
     MAX_MESSAGE,
     MAX_REASON,
@@ -199,6 +200,8 @@ def _from_session(read: _Session, *, now: datetime) -> Transcript:
 
 
 def _check_branches(branches: Sequence[Line], active_id: UUID | None) -> None:
+    if len(branches) > MAX_BRANCHES:
+        raise BadInput(f"branches holds {len(branches)}; a session has at most {MAX_BRANCHES}.")
     known: set[UUID] = set()
     for branch in branches:
         if branch.id in known:

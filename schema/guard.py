@@ -27,7 +27,8 @@ class Guard(FieldExtension):
             await context.count("mutation")
             answer = await next_(source, info, **kwargs)
         except Exception as error:  # refused or failed: it changed nothing, and is known by its record
-            await note(context, info.field_name, code_of(error))
+            if (code := code_of(error)) != "OUTCOME_UNKNOWN":  # which may have left its event
+                await note(context, info.field_name, code)
             raise
         if hasattr(answer, "message"):  # a Problem: the unions hold successes without one
             await note(context, info.field_name, type(answer).__name__)

@@ -36,9 +36,16 @@ from schema.connections import MAX_PAGE
 #: What a list without `first` is taken to hold, and a page whose `first` is left out.
 _USUAL_LENGTH = 10
 _DEFAULT_PAGE = 20
-#: Fields whose values may be so long that an answer with thousands of them would fill the memory. A thousand
-#: messages of the greatest length are 100 MB, as are five thousand notes.
-HEAVY = {("SessionMessage", "content"): 25, ("Handoff", "notes"): 5}
+#: Fields whose values may be so long that an answer with thousands of them would fill the memory: some 100 MB
+#: are what one document may ask for, as a thousand messages of the greatest length. A package holds the notes
+#: and up to 200 reasons; the reasons themselves are counted as those of 10 branches.
+HEAVY = {
+    ("SessionMessage", "content"): 25,
+    ("Handoff", "notes"): 5,
+    ("Session", "escalationPackage"): 125,
+    ("SessionBranch", "statusReason"): 10,
+    ("BranchSnapshot", "statusReason"): 10,
+}
 _LARGEST_INT = 2**31 - 1  # GraphQL specification, section 3.5.1
 #: The depth of a document that nests deeper than can be followed.
 _FATHOMLESS = 1_000

@@ -78,8 +78,8 @@ class AssessmentNotReady(Problem):
 
 @strawberry.type(
     description=(
-        "Only who claimed a handoff can rate its assessment. They can release it, and owners and admins; "
-        "nobody where nobody has claimed it."
+        "Only who claimed a handoff can rate its assessment. They, owners and admins can release it; while "
+        "nobody has claimed it, nobody can."
     )
 )
 class HandoffNotClaimedByYou(Problem):

@@ -132,21 +132,22 @@ async def _follow(
             async for event in _missed(context, subscriber, seen, look_again):
                 if wanted(event):
                     yield _asking_receipt(info, kind, Heard(event, 0), look_again)
-            while True:
-                heard = await _next(info, subscriber, caller, kind)
-                caller = await look_again()
-                if caller.user.is_responder and not began_as.user.is_responder:  # as if they began now
-                    began_as, look_again = caller, partial(_look_again, context, caller)
-                    later = AsyncExitStack()
-                    await later.enter_async_context(_presence(info, kind, caller.user, team))
-                subscriber.wanted = kind.wants(caller.user, team)  # what they are told depends on their role
-                if heard is not None and subscriber.wanted(heard.event):
-                    yield _asking_receipt(info, kind, heard, look_again)
+            try:
+                while True:
+                    heard = await _next(info, subscriber, caller, kind)
+                    caller = await look_again()
+                    if caller.user.is_responder and not began_as.user.is_responder:  # as if they began now
+                        began_as, look_again = caller, partial(_look_again, context, caller)
+                        later = AsyncExitStack()
+                        await later.enter_async_context(_presence(info, kind, caller.user, team))
+                    subscriber.wanted = kind.wants(caller.user, team)  # that depends on their role
+                    if heard is not None and subscriber.wanted(heard.event):
+                        yield _asking_receipt(info, kind, heard, look_again)
+            finally:
+                if later is not None:
+                    await later.aclose()
     except FeedStopped:
         return
-    finally:
-        if later is not None:
-            await later.aclose()
 
 
 async def _look_again(context: Context, began_as: Caller) -> Caller:

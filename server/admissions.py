@@ -9,9 +9,9 @@ from cross_web import HTTPException
 
 from resolvers.errors import RateLimited, TokenUnchecked, Unauthenticated
 from schema.context import Context
-from schema.errors import RETRY_SECONDS
+from schema.errors import RETRY_SECONDS, is_unavailable
 from server.auth import bearer
-from server.http_rules import BoundedRequest, fault_of
+from server.http_rules import BoundedRequest, refusal_of_fault
 
 _WAIT_SECONDS = 60  #: for who holds too many
 
@@ -51,9 +51,10 @@ class Admissions:
             request.retry_after = refusal.retry_after_seconds
             raise HTTPException(429, refusal.message) from None
         except Exception as fault:
-            if not context.services.feed.outage.notice(fault):
+            if not is_unavailable(fault):
                 raise
-            raise fault_of(request, fault) from None
+            context.services.feed.outage.notice(fault)
+            raise refusal_of_fault(request, fault) from None
 
     async def admit(self, context: Context) -> Callable[[], None]:
         """Count what the caller opens; return what is to be called at its end.

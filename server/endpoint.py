@@ -34,7 +34,7 @@ from server.admissions import Admissions
 from server.answers import Answers
 from server.auth import bearer
 from server.events import EventStream
-from server.http_rules import BoundedRequest, answer, check_request, fault_of, label, refuse
+from server.http_rules import BoundedRequest, answer, check_request, label, refusal_of_fault, refuse
 from server.plain_requests import KINDS, read_plain
 from server.sockets import SocketAdapter, SocketHandler
 
@@ -130,7 +130,7 @@ class Endpoint(GraphQL[Context, None]):
             return None
         except Exception as fault:  # before the operation has begun: no result could say it
             log.exception("request not answered")
-            return label(request, refuse(fault_of(request, fault)))
+            return label(request, refuse(refusal_of_fault(request, fault)))
 
     async def _respond(self, request: BoundedRequest) -> Response:
         """Answer a request, with an answer that was made before where that is exact."""

@@ -100,7 +100,7 @@ def refuse(error: HTTPException) -> Response:
     return JSONResponse(body, status_code=error.status_code, headers=_HEADERS.get(error.status_code))
 
 
-def fault_of(request: BoundedRequest, fault: Exception) -> HTTPException:
+def refusal_of_fault(request: BoundedRequest, fault: Exception) -> HTTPException:
     """Return what is answered to a request that met a fault before there was an operation."""
     if not is_unavailable(fault):
         return HTTPException(500, "Something went wrong on the server. It was logged.")

@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 
-from cross_web import HTTPException
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from schema.errors import RETRY_SECONDS, is_unavailable
-from server.http_rules import refuse
+from schema.errors import RETRY_SECONDS, code_of, is_unavailable
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +64,21 @@ def in_outages(respond: Respond) -> Respond:
             if not is_unavailable(fault):
                 raise
             log.exception("page not shown")
-            message = "The service cannot reach its database. Open the link again in a moment."
-            if wants_json(request):
-                response = refuse(HTTPException(503, message))
-            else:
-                response = show_refusal("Please try again", message, status_code=503)
+            response = _try_again(request, code_of(fault))
             response.headers["Retry-After"] = str(RETRY_SECONDS)
             return response
 
     return answer
+
+
+def _try_again(request: Request, code: str) -> Response:
+    message = "The service cannot reach its database. Open the link again in a moment."
+    if code == "OUTCOME_UNKNOWN":  # a link that is good once may be used up
+        message += " If it leads nowhere then, ask for a new one."
+    if not wants_json(request):
+        return show_refusal("Please try again", message, status_code=503)
+    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
+    return JSONResponse(body, status_code=503, headers=PAGE_HEADERS)
 
 
 def wants_json(request: Request) -> bool:

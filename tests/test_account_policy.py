@@ -72,7 +72,7 @@ async def test_what_is_left_out_stays(api: Api, given: dict[str, Any], changed: 
         ({"claimExpiresAfter": "P31D"}, NOT_IN_RANGE),
         ({"claimExpiresAfter": "PT60.5S"}, NOT_IN_RANGE),
         ({"claimExpiresAfter": "-PT5M"}, NOT_ISO),
-        ({"claimExpiresAfter": "P1M"}, NOT_ISO),  # of whom PT1M was meant
+        ({"claimExpiresAfter": "P1M"}, NOT_ISO),  # by which PT1M was meant
         ({"claimExpiresAfter": "P0Y1DT5M"}, NOT_ISO),
         ({"claimExpiresAfter": "5 minutes"}, NOT_ISO),
         ({"claimExpiresAfter": "00:05:00"}, NOT_ISO),

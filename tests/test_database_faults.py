@@ -191,6 +191,11 @@ def test_a_connection_that_ended_while_it_was_set_up_is_told_as_such(wrapped: bo
     assert is_away(DBAPIError(None, None, fault) if wrapped else fault)
 
 
+def test_other_faults_of_the_driver_itself_are_no_outage() -> None:
+    assert not is_away(DBAPIError(None, None, asyncpg.InternalClientError("_on_result: waiter is done")))
+    assert not is_away(DBAPIError(None, None, asyncpg.OutdatedSchemaCacheError("a type has changed")))
+
+
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("stop", "says_away"), [("pg_terminate_backend", True), ("pg_cancel_backend", False)]

@@ -328,6 +328,7 @@ BRANCH = {"id": str(UUID(int=2)), "label": "Disk", "status": "open"}
             "parent_branch_id is not a branch that stands before.",
         ),
         (SESSION | {"branches": [BRANCH, BRANCH]}, "two branches have one id."),
+        (SESSION | {"branches": [BRANCH] * 201}, "branches holds 201; a session has at most 200."),
         (
             SESSION | {"problem_summary": "a" * 501},
             "problem_summary has 501 characters; at most 500 are kept.",

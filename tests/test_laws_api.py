@@ -34,6 +34,10 @@ def _documents() -> Iterator[tuple[str, str]]:
 DOCUMENTS = list(_documents())
 
 
+def test_the_documentation_asks_something() -> None:
+    assert {name for name, _ in DOCUMENTS} >= {"api.md", "operations.md"}
+
+
 @pytest.mark.parametrize("document", [text for _, text in DOCUMENTS], ids=[name for name, _ in DOCUMENTS])
 def test_what_the_documentation_asks_is_a_valid_document(document: str) -> None:
     assert validate(SCHEMA, parse(document)) == []
@@ -61,6 +65,14 @@ def test_the_guide_explains_every_code() -> None:
     explained = re.findall(r"^\| `([A-Z_]+)` \|", GUIDE.read_text("utf-8"), re.MULTILINE)
 
     assert sorted(explained) == sorted(codes) != []
+
+
+def test_the_guide_says_of_every_mutation_what_it_does_when_repeated() -> None:
+    assert SCHEMA.mutation_type is not None
+    table = GUIDE.read_text("utf-8").partition("| Mutation | Repeated |")[2]
+    told = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines() if "|" in row))
+
+    assert sorted(told) == sorted(SCHEMA.mutation_type.fields)
 
 
 def _ends_well(answered: GraphQLOutputType) -> bool:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from db.enums import EventKind
 from db.session import Database
 from server.http_rules import GRAPHQL_JSON
 from tests.cast import Cast
@@ -181,14 +182,12 @@ async def test_of_several_mutations_it_is_not_said_that_nothing_was_done(live: L
 async def test_a_mutation_that_was_done_but_whose_answer_could_not_be_read_says_that_it_may_be(
     live: Live, way: Way
 ) -> None:
-    session = await live.cast.start_session()
-    document = """mutation ($input: CreateHandoffInput!) { createHandoff(input: $input) {
-        ... on CreateHandoffSuccess { handoff { timeline { kind } } } } }"""
+    handoff_id = await live.escalate_new(live.cast.bob)
+    document = """mutation ($id: ID!) { claimHandoff(input: { handoffId: $id }) {
+        ... on ClaimHandoffSuccess { handoff { timeline { kind } } } } }"""
 
     async with readers_taken(live.node.database) as reader_is_waited_for:
-        asking = asyncio.create_task(
-            ask(live, document, input={"sessionId": str(session.id), "intent": "PARK"})
-        )
+        asking = asyncio.create_task(ask(live, document, id=handoff_id))
         await eventually(reader_is_waited_for)
         await live.cast.database.dispose()
         await way.cut(live.node.database)
@@ -196,7 +195,7 @@ async def test_a_mutation_that_was_done_but_whose_answer_could_not_be_read_says_
 
     assert told(response) == (200, None, ["OUTCOME_UNKNOWN"])
     async with seen(way, live.cast) as cast:
-        assert (await cast.newest_event()).session_id == session.id
+        assert (await cast.newest_event()).kind == EventKind.HANDOFF_CLAIMED
 
 
 @ON_POSTGRESQL
@@ -204,10 +203,11 @@ async def test_a_mutation_that_was_done_but_whose_answer_could_not_be_read_says_
 async def test_a_handoff_cut_off_in_its_commit_says_so_and_its_key_tells_what_became_of_it(
     live: Live, way: Way, is_alone: bool
 ) -> None:
-    cast = live.cast
-    wanted = {"sessionId": str((await cast.start_session()).id), "intent": "ESCALATE", "idempotencyKey": "k"}
-    if is_alone:  # a connection has shown the account
-        await live.escalate_new()
+    cast, session_id = live.cast, (await live.cast.start_session()).id
+    wanted = {"sessionId": str(session_id), "intent": "ESCALATE", "idempotencyKey": "k"}
+    if not is_alone:  # it closes another one
+        claimed = await live.claim(cast.bob, await live.escalate(cast.bob, session_id))
+        assert claimed["__typename"] == "ClaimHandoffSuccess"
     async with commits_held(way) as books:
         asking = asyncio.create_task(ask(live, CREATE, input=wanted))
         await until_a_commit_is_held(books)

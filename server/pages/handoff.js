@@ -94,9 +94,9 @@ at("claim").addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     const { claimHandoff } = await ask(`mutation ($id: ID!) { claimHandoff(input: { handoffId: $id }) {
-      ... on Problem { message } ... on HandoffAlreadyClaimed { claimedBy { name } } } }`);
+      ... on Problem { message } } }`);
     await load();
-    at("trouble").textContent = claimHandoff?.message ?? "";
+    if (claimHandoff.message) at("trouble").textContent = claimHandoff.message;
   } catch (error) { fail(error); } finally { button.disabled = false; }
 });
 sessionStorage.getItem("token") ? load() : (at("sign-in").hidden = false);
