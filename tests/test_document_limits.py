@@ -12,7 +12,7 @@ from schema import documents
 from schema.build import build_schema
 from schema.documents import LIMITS
 from schema.limits import Measure, Usage, check
-from schema.remembered import MOST_TOKENS, Remembered
+from schema.remembered import Remembered
 from tests import client, sockets
 from tests.cast import Cast
 from tests.client import Api, running_api
@@ -306,13 +306,18 @@ def test_what_is_remembered_is_bounded_by_the_tokens_of_its_documents() -> None:
     assert (len(remembered), remembered.tokens) == (1, 504)
 
 
-async def test_documents_of_a_user_are_remembered_up_to_so_many_tokens(api: Api) -> None:
-    for number in range(MOST_TOKENS // LIMITS.tokens + 5):
+async def test_documents_of_a_user_are_remembered_up_to_so_many_tokens(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = documents._PARSED, documents._READ
+    for each in known:
+        monkeypatch.setattr(each, "_most_tokens", 5 * LIMITS.tokens)
+
+    for number in range(10):
         await api.ask(api.cast.vera, f"{{ a{number} {'a ' * (LIMITS.tokens - 10)} }}")
 
-    known = documents._PARSED, documents._READ
-    assert [each.tokens <= MOST_TOKENS for each in known] == [True, True]
-    assert [len(each) <= MOST_TOKENS // LIMITS.tokens + 1 for each in known] == [True, True]
+    assert [each.tokens <= 5 * LIMITS.tokens for each in known] == [True, True]
+    assert [len(each) for each in known] == [5, 5]
 
 
 async def test_documents_of_strangers_are_not_remembered(database_url: str, cast: Cast) -> None:

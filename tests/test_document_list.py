@@ -107,7 +107,7 @@ async def test_anything_else_is_refused_on_both_transports(listing: Live) -> Non
 async def test_the_limits_hold_for_listed_documents_too(listing: Live) -> None:
     answer = await post(listing, persisted(HASHES[PAGES]) | {"variables": {"n": 100}})
 
-    said = "The document asks too much: cost 30301, allowed 25000."
+    said = "The document asks too much: cost 270301, allowed 25000."
     assert [error["message"] for error in answer["errors"]] == [said]
 
 
