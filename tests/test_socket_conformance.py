@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from resolvers.inputs import MAX_MESSAGE
 from server import sockets
 from server.frames import LONGEST_ID
 from tests.cast import Cast
@@ -23,7 +24,8 @@ subscription ($after: String) { queueChanged(after: $after) {
   handoff { session { messages { totalCount } } }
 } }
 """
-#: Its answer is long.
+LONG = "query ($id: ID!) { session(id: $id) { messages(first: 10) { edges { node { content } } } } }"
+#: It takes a while.
 WIDE = "query { " + " ".join(f"a{n}: __schema {{ types {{ name description }} }}" for n in range(4)) + " }"
 
 
@@ -252,8 +254,9 @@ async def test_a_client_that_reads_nothing_is_cut_off_while_another_gets_everyth
         await stuck.subscribe(ESCALATIONS)
         await hasty.until_online(cast.bob)
 
+        session_id = await start_long_session(hasty)
         stuck.connection.transport.pause_reading()
-        await fill(stuck)
+        await fill(stuck, session_id)
 
         await eventually(said(caplog, "client cut off: it reads nothing"))
         await hasty.until_online()
@@ -264,11 +267,21 @@ async def test_a_client_that_reads_nothing_is_cut_off_while_another_gets_everyth
     assert faults(caplog) == []
 
 
-async def fill(socket: Socket) -> None:
+async def start_long_session(live: Live) -> str:
+    """Start a session of a megabyte and return its id: long answers for little work."""
+    session_id = str((await live.cast.start_session()).id)
+    messages = [{"role": "USER", "content": "x" * MAX_MESSAGE}] * 10
+    (
+        await live.change(live.cast.alice, "appendSessionMessages", sessionId=session_id, messages=messages)
+    ).only()
+    return session_id
+
+
+async def fill(socket: Socket, session_id: str) -> None:
     """Ask for more than the buffers between a server and a client that does not read can hold."""
     with suppress(ConnectionClosed):
-        for number in range(400):
-            await socket.subscribe(WIDE, operation_id=f"wide {number}")
+        for _ in range(40):
+            await socket.subscribe(LONG, id=session_id)
 
 
 async def test_a_token_that_expires_while_its_socket_is_idle_closes_it_with_4403(
