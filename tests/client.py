@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from db.users import UserRow
 from server.app import make_app
@@ -200,8 +201,24 @@ async def running_api(database_url: str, cast: Cast, **settings: Any) -> AsyncIt
         yield Api(node, http, cast)
 
 
+class GivenSettings(Settings):
+    """Settings in which the environment has no say, nor takes the time to be read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing but what is given."""
+        return (init_settings,)
+
+
 def make_settings(database_url: str, **settings: Any) -> Settings:  # noqa: ANN401
-    """Make settings for a test; the environment has no say."""
+    """Make settings for a test."""
     given: dict[str, Any] = {"mutation_limit": "10000/second", "assessor": "off"} | {
         "worker": "off",
         "demo": True,
@@ -211,4 +228,4 @@ def make_settings(database_url: str, **settings: Any) -> Settings:  # noqa: ANN4
     for name in ("smtp_url", "broadcast_url"):
         if isinstance(given.get(name), str):
             given[name] = SecretStr(given[name])
-    return Settings(_env_file=None, **given)
+    return GivenSettings(**given)

@@ -1,24 +1,14 @@
 """Every measurement runs once, tiny: what is compared answers and writes the same. No figure is looked at."""
 
-import subprocess
-import sys
-
 import pytest
 
 from bench.peers.ways import HANDOFF, READING_PEERS, WRITING_PEERS
+from tests.benches import run_bench
 from tests.npm import need_node
 
 TINY = ["--turns", "1", "--seconds", "0.3", "--warm", "0.1", "--connections", "4", "--past", "2000"]
 
-pytestmark = pytest.mark.timeout(300)  # up to eight servers start, and npm may have to install two of them
-
-
-def measure(bench: str, *options: str) -> str:
-    """Run a measurement as people do and return what it printed."""
-    command = [sys.executable, "-m", f"bench.{bench}", *options]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=280)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+pytestmark = pytest.mark.timeout(300)  # longer than a measurement may take
 
 
 def ways_in(report: str) -> list[set[str]]:
@@ -34,7 +24,7 @@ def ways_in(report: str) -> list[set[str]]:
 def test_all_peers_answer_the_queue_as_handoff_does() -> None:
     need_node("the peers in JavaScript")
 
-    report = measure("peers", "--part", "reads", *TINY)
+    report = run_bench("peers", "--part", "reads", *TINY)
 
     named = {way.name for way in [HANDOFF, *READING_PEERS]}
     assert "Not measured" not in report
@@ -44,7 +34,7 @@ def test_all_peers_answer_the_queue_as_handoff_does() -> None:
 def test_all_peers_write_what_handoff_writes() -> None:
     need_node("the peers in JavaScript")
 
-    report = measure("peers", "--part", "mutations", *TINY)
+    report = run_bench("peers", "--part", "mutations", *TINY)
 
     named = {way.name for way in [HANDOFF, *WRITING_PEERS]}
     assert "Not measured" not in report
@@ -52,20 +42,20 @@ def test_all_peers_write_what_handoff_writes() -> None:
 
 
 def test_both_engines_are_compared() -> None:
-    report = measure("peers", "--part", "engines", *TINY)
+    report = run_bench("peers", "--part", "engines", *TINY)
 
     assert "Not measured" not in report
     assert ways_in(report) == [{"Handoff, PostgreSQL", "Handoff, SQLite"}] * 3
 
 
 def test_a_small_account_is_compared_with_a_large_one() -> None:
-    report = measure("peers", "--part", "growth", *TINY)
+    report = run_bench("peers", "--part", "growth", *TINY)
 
     assert "Not measured" not in report
     assert ways_in(report) == [{"1,000 handoffs", "2,000 handoffs"}] * 2
 
 
 def test_statistics_are_measured() -> None:
-    report = measure("statistics", "--sessions", "500", "--days", "400", "--runs", "1")
+    report = run_bench("statistics", "--sessions", "500", "--days", "400", "--runs", "1")
 
     assert "365 days, by TEAM" in report

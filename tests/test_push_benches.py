@@ -1,17 +1,17 @@
 """The benches of what is pushed run, and tell what they measure. How long it takes is not asked."""
 
-import subprocess
-import sys
-from pathlib import Path
+import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.benches import run_bench
+
+pytestmark = pytest.mark.timeout(300)  # longer than a measurement may take
 
 
 def test_every_way_tells_every_dashboard() -> None:
     ways = "product,for each,uvicorn"
-    lines = run(
+    lines = run_bench(
         "fanout", "--dashboards", "6", "--events", "2", "--turns", "1", "--frozen", "2", "--ways", ways
-    )
+    ).splitlines()
 
     assert [line.split(" | ")[:2] for line in lines[1:]] == [
         ["product", "6"],
@@ -23,14 +23,6 @@ def test_every_way_tells_every_dashboard() -> None:
 
 
 def test_every_escalation_reaches_the_other_node() -> None:
-    lines = run("latency", "--rate", "20", "--seconds", "1", "--dashboards", "2", "--turns", "1")
+    said = run_bench("latency", "--rate", "20", "--seconds", "1", "--dashboards", "2", "--turns", "1")
 
-    assert [line.partition(":")[0] for line in lines] == ["from the request", "from the answer"]
-
-
-def run(bench: str, *options: str) -> list[str]:
-    """Run a bench to its end and return what it says."""
-    command = [sys.executable, "-m", f"bench.{bench}", *options]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["from the request", "from the answer"]
