@@ -1,6 +1,7 @@
 """Bring a database to the newest tables, and tell whether it is there."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,12 +22,16 @@ def _config() -> Config:
     return config
 
 
+@cache
+def _revisions() -> list[str]:
+    """Return the names of all migrations, the last one first. Read once: each is a module to execute."""
+    migrations = ScriptDirectory.from_config(_config()).walk_revisions()
+    return [migration.revision for migration in migrations]
+
+
 def newest_revision() -> str:
     """Return the name of the last migration."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise LookupError("the package holds no migrations")
-    return head
+    return _revisions()[0]
 
 
 async def current_revision(tx: SystemTransaction) -> str | None:
@@ -38,8 +43,7 @@ async def current_revision(tx: SystemTransaction) -> str | None:
 
 def is_known(revision: str) -> bool:
     """Tell whether a migration is one of this package; else a newer package made the database."""
-    known = ScriptDirectory.from_config(_config()).walk_revisions()
-    return revision in {migration.revision for migration in known}
+    return revision in _revisions()
 
 
 def is_enough(revision: str | None) -> bool:
