@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +20,7 @@ from tests.cases import ANSWER
 from tests.cast import Cast
 from tests.client import Api, running_api
 from tests.live import Live, running_server
+from tests.measuring import ENGINES, is_measured, unmeasured
 from tests.npm import Npm, install
 from tests.servers.language_model import LanguageModel
 from tests.servers.postgres import PostgresServer
@@ -32,7 +34,6 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
-ENGINES = ("sqlite", "postgresql")
 ROOM = 2 * 1024**3  #: bytes that a run needs at most
 
 #: The cast that stands in the test's database, by the database that it was copied from.
@@ -189,3 +190,10 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test with its fixtures, measured or not."""
+    with nullcontext() if is_measured(item) else unmeasured():
+        yield
