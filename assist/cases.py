@@ -1,10 +1,11 @@
 """Reads from the database what an assessor may look at."""
 
 from assist.port import Case, CaseBranch, CaseMessage
-from db import sessions
+from db import session_messages, sessions
 from db.handoffs import HandoffRow
 from db.session import Transaction
-from db.sessions import BranchRow, MessageRow, SessionRow
+from db.session_messages import MessageRow
+from db.sessions import BranchRow, SessionRow
 
 #: The conversation is read from its end: so many messages, and characters, at most.
 MOST_MESSAGES = 400
@@ -20,7 +21,7 @@ async def read_case(tx: Transaction, handoff: HandoffRow) -> Case:
     """Return the case of a handoff: its problem and notes, the session's branches and recent messages."""
     session = (await sessions.by_ids(tx, [handoff.session_id]))[handoff.session_id]
     branches = (await sessions.branches_of(tx, [session.id]))[session.id]
-    messages = await sessions.latest_messages(tx, session.id, MOST_MESSAGES)
+    messages = await session_messages.latest(tx, session.id, MOST_MESSAGES)
     return Case(
         problem=handoff.snapshot["problem_summary"],
         domain=handoff.snapshot["problem_domain"],

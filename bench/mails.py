@@ -36,9 +36,10 @@ from db.session import Database, new_id
 from notify import policy
 from notify.mail_server import MailServer
 from notify.outbox import Outbox
-from resolvers import handing_off, sessions
+from resolvers import branches, handing_off, sessions
+from resolvers.branches import NewBranch
 from resolvers.new_handoffs import NewHandoff
-from resolvers.sessions import NewBranch, NewSession
+from resolvers.sessions import NewSession
 from server import process
 from server.settings import Settings
 from tests.cast import Cast, make_cast
@@ -172,7 +173,7 @@ async def _escalate(cast: Cast) -> UUID:
         new = NewSession(problem_summary="Outlook asks for the password again and again")
         session = await sessions.start(tx, cast.alice, new, now=now)
         for label in ("Profile", "Credentials", "Conditional access"):
-            await sessions.add_branch(tx, cast.alice, session.id, NewBranch(label=label), now=now)
+            await branches.add(tx, cast.alice, session.id, NewBranch(label=label), now=now)
         escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE, notes=NOTES)
         made = await handing_off.create(tx, cast.alice, escalate, now=now, grace=timedelta(0))
         return made.handoff.id

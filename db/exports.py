@@ -27,7 +27,8 @@ from db.models import (
 )
 from db.pages import SortKey
 from db.session import Transaction, columns_of
-from db.sessions import MessageRow, SessionRow
+from db.session_messages import MessageRow
+from db.sessions import SessionRow
 from db.teams import TeamRow
 
 R = TypeVar("R")

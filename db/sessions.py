@@ -1,4 +1,4 @@
-"""Troubleshooting sessions with their messages and branches."""
+"""Troubleshooting sessions with their branches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,9 +20,8 @@ from sqlalchemy import (
 )
 
 from db.at_once import Hold, Lock
-from db.children import pages_of
-from db.enums import ConfidenceTier, MessageRole, SessionStatus
-from db.models import handoffs, session_branches, session_messages, sessions
+from db.enums import ConfidenceTier, SessionStatus
+from db.models import handoffs, session_branches, sessions
 from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own, value
 from db.session import Transaction, columns_of, new_id
@@ -55,17 +54,6 @@ class SessionRow:
     actual_cause: str | None
     created_at: datetime
     resolved_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """One thing said in a session."""
-
-    session_id: UUID
-    index: int  #: 0, 1, 2 … within the session
-    role: MessageRole
-    content: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,45 +164,6 @@ async def count(tx: Transaction, *, status: SessionStatus | None) -> int:
     """Return how many sessions `page` walks through."""
     statement = select(func.count()).select_from(sessions).where(tx.own(sessions), *_with_status(status))
     return int(await tx.fetch_value(statement))
-
-
-async def append_messages(
-    tx: Transaction, session: SessionRow, messages: Sequence[tuple[MessageRole, str, datetime]]
-) -> SessionRow:
-    """Store messages after the last one of a session whose lock the caller holds."""
-    first = session.message_count
-    rows = [
-        {
-            "account_id": tx.account_id,
-            "session_id": session.id,
-            "index": first + offset,
-            "role": role,
-            "content": content,
-            "at": at,
-        }
-        for offset, (role, content, at) in enumerate(messages)
-    ]
-    await tx.execute(insert(session_messages), rows)
-    return await change(tx, session.id, {"message_count": first + len(rows)})
-
-
-async def latest_messages(tx: Transaction, session_id: UUID, limit: int) -> list[MessageRow]:
-    """Return the last `limit` messages, oldest first."""
-    statement = (
-        select(*columns_of(MessageRow, session_messages))
-        .where(tx.own(session_messages), session_messages.c.session_id == session_id)
-        .order_by(session_messages.c.index.desc())
-        .limit(limit)
-    )
-    return (await tx.fetch_all(statement, MessageRow))[::-1]
-
-
-async def messages_of(
-    tx: Transaction, session_ids: Sequence[UUID], page: Page
-) -> dict[UUID, list[MessageRow]]:
-    """Return up to `page.limit` messages of each session, in order. The sort key is (index,)."""
-    key = SortKey([session_messages.c.index])
-    return await pages_of(tx, MessageRow, session_messages.c.session_id, key, session_ids, page)
 
 
 async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any]) -> BranchRow:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import events, imports, sessions, teams
+from db import events, imports, session_messages, sessions, teams
 from db.enums import EventKind, SessionStatus
 from db.errors import Taken
 from db.events import Event
@@ -42,7 +42,7 @@ async def store(tx: Transaction, owner: UserRow, transcript: Transcript, *, now:
         raise AlreadyIn
     session = await sessions.add(tx, await _columns(tx, owner, transcript))
     if transcript.messages:
-        session = await sessions.append_messages(tx, session, transcript.messages)
+        session = await session_messages.append(tx, session, transcript.messages)
     await _store_branches(tx, session, transcript)
     try:
         await imports.remember(tx, transcript.source, session.id, at=now)

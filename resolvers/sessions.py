@@ -10,16 +10,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db import events, handoffs, policies, psa_connections, sessions, teams, users
-from db.enums import ConfidenceTier, EventKind, HandoffState, MessageRole, SessionStatus
-from db.events import Event
+from db import psa_connections, session_messages, sessions, teams, users
+from db.enums import ConfidenceTier, EventKind, MessageRole, SessionStatus
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers.errors import BadInput, Forbidden, NotFound, SessionNotFound, SessionResolved
+from resolvers.branches import require_branch
+from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.handoffs import close_resolved
 from resolvers.inputs import (
-    MAX_BRANCHES,
     MAX_LABEL,
     MAX_MESSAGE,
     MAX_MESSAGES,
@@ -31,6 +30,7 @@ from resolvers.inputs import (
     clean_text,
 )
 from resolvers.permissions import is_admin, require_responder
+from resolvers.session_changes import hold_unresolved, tell_change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +54,6 @@ class NewSession:
     psa_ticket_id: str | None = None
     psa_connection_id: UUID | None = None
     messages: Sequence[NewMessage] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewBranch:
-    """A line of investigation to be added to a session."""
-
-    label: str
-    status: str | None = None  #: None: "open"
-    status_reason: str | None = None
-    parent_branch_id: UUID | None = None
 
 
 async def start(
@@ -94,8 +84,8 @@ async def start(
         },
     )
     if new.messages:
-        session = await sessions.append_messages(tx, session, _clean_messages(new.messages, now=now))
-    await _tell(tx, viewer, session, EventKind.SESSION_STARTED, "started the session", now=now)
+        session = await session_messages.append(tx, session, _clean_messages(new.messages, now=now))
+    await tell_change(tx, viewer, session, EventKind.SESSION_STARTED, "started the session", now=now)
     return session
 
 
@@ -110,13 +100,13 @@ async def update(
         NotFound: the PSA connection is not of this account.
         BadInput: a value cannot be stored, or the branch is not one of the session's.
     """
-    session = await _open_session(tx, viewer, session_id)
+    session = await hold_unresolved(tx, viewer, session_id)
     values = await _clean_changes(tx, session, changes)
     if not values:
         return session
     session = await sessions.change(tx, session_id, values)
     changed = ", ".join(sorted(values)).replace("_", " ")
-    await _tell(tx, viewer, session, EventKind.SESSION_UPDATED, f"changed {changed}", now=now)
+    await tell_change(tx, viewer, session, EventKind.SESSION_UPDATED, f"changed {changed}", now=now)
     return session
 
 
@@ -129,66 +119,12 @@ async def append_messages(
         Forbidden, SessionNotFound, SessionResolved: as `update`.
         BadInput: there is no message, there are too many, or one cannot be stored.
     """
-    session = await _open_session(tx, viewer, session_id)
+    session = await hold_unresolved(tx, viewer, session_id)
     if not messages:
         raise BadInput("messages must hold at least one message.")
-    session = await sessions.append_messages(tx, session, _clean_messages(messages, now=now))
+    session = await session_messages.append(tx, session, _clean_messages(messages, now=now))
     what = f"added {len(messages)} message{'s' if len(messages) > 1 else ''}"
-    await _tell(tx, viewer, session, EventKind.MESSAGES_APPENDED, what, now=now)
-    return session
-
-
-async def add_branch(
-    tx: Transaction, viewer: UserRow, session_id: UUID, new: NewBranch, *, now: datetime
-) -> SessionRow:
-    """Add a line of investigation. Where the session is not branching, it becomes the active branch.
-
-    A session is not branching before its first branch, and after its active branch was cleared.
-
-    Raises:
-        Forbidden, SessionNotFound, SessionResolved: as `update`.
-        BadInput: a text cannot be stored, the parent is not a branch of this session, or that has too many.
-    """
-    session = await _open_session(tx, viewer, session_id)
-    if session.branch_count >= MAX_BRANCHES:
-        raise BadInput(f"The session has {session.branch_count} branches; at most {MAX_BRANCHES} are kept.")
-    if new.parent_branch_id is not None:
-        await _require_branch(tx, session, "parentBranchId", new.parent_branch_id)
-    branch = await sessions.add_branch(
-        tx,
-        session,
-        {
-            "label": clean_text("label", new.label, MAX_LABEL),
-            "status": clean_text("status", "open" if new.status is None else new.status, MAX_LABEL),
-            "status_reason": clean_optional_text("statusReason", new.status_reason, MAX_REASON),
-            "parent_branch_id": new.parent_branch_id,
-        },
-    )
-    await _tell(tx, viewer, session, EventKind.BRANCH_ADDED, f"added the branch “{branch.label}”", now=now)
-    return await _again(tx, session_id)
-
-
-async def update_branch(
-    tx: Transaction, viewer: UserRow, branch_id: UUID, changes: dict[str, Any], *, now: datetime
-) -> SessionRow:
-    """Set fields of a branch. `changes` holds only what is to change, by column; None clears.
-
-    Raises:
-        Forbidden, SessionResolved: as `update`.
-        NotFound: no branch of this account has the id.
-        BadInput: a value cannot be stored.
-    """
-    require_responder(viewer)
-    branch = (await sessions.branches_by_id(tx, [branch_id])).get(branch_id)
-    if branch is None:
-        raise NotFound("No branch of your account has this id.")
-    session = await _open_session(tx, viewer, branch.session_id)
-    values = _clean_branch_changes(changes)
-    if not values:
-        return session
-    await sessions.change_branch(tx, session, branch_id, values)
-    what = f"updated the branch “{values.get('label', branch.label)}”"
-    await _tell(tx, viewer, session, EventKind.BRANCH_UPDATED, what, now=now)
+    await tell_change(tx, viewer, session, EventKind.MESSAGES_APPENDED, what, now=now)
     return session
 
 
@@ -201,27 +137,13 @@ async def resolve(
         Forbidden, SessionNotFound, SessionResolved: as `update`.
         BadInput: the cause cannot be stored.
     """
-    session = await _open_session(tx, viewer, session_id)
+    session = await hold_unresolved(tx, viewer, session_id)
     cause = clean_optional_text("actualCause", actual_cause, MAX_REASON)
     values = {"status": SessionStatus.RESOLVED, "resolved_at": now, "actual_cause": cause}
     session = await sessions.change(tx, session_id, values)
     await close_resolved(tx, viewer, session_id, now=now)
-    await _tell(tx, viewer, session, EventKind.SESSION_RESOLVED, "resolved the session", now=now)
+    await tell_change(tx, viewer, session, EventKind.SESSION_RESOLVED, "resolved the session", now=now)
     return session
-
-
-async def _open_session(tx: Transaction, viewer: UserRow, session_id: UUID) -> SessionRow:
-    require_responder(viewer)
-    session = await sessions.lock(tx, session_id)
-    if session is None:
-        raise SessionNotFound
-    if session.status == SessionStatus.RESOLVED:
-        raise SessionResolved
-    return session
-
-
-async def _again(tx: Transaction, session_id: UUID) -> SessionRow:
-    return (await sessions.by_ids(tx, [session_id]))[session_id]
 
 
 async def _known_team(tx: Transaction, team_id: UUID | None) -> UUID | None:
@@ -249,12 +171,6 @@ async def _allowed_owner(tx: Transaction, viewer: UserRow, owner_id: UUID | None
     if not owner.is_responder:
         raise BadInput("ownerId is a viewer, who only reads. Name an owner, admin or engineer.")
     return owner_id
-
-
-async def _require_branch(tx: Transaction, session: SessionRow, field: str, branch_id: UUID) -> None:
-    branch = (await sessions.branches_by_id(tx, [branch_id])).get(branch_id)
-    if branch is None or branch.session_id != session.id:
-        raise BadInput(f"{field} is not a branch of this session.")
 
 
 def _clean_messages(
@@ -287,40 +203,5 @@ async def _clean_changes(tx: Transaction, session: SessionRow, changes: dict[str
         values["step_count"] = clean_steps(values["step_count"])
     await _known_connection(tx, values.get("psa_connection_id"))
     if values.get("active_branch_id") is not None:
-        await _require_branch(tx, session, "activeBranchId", values["active_branch_id"])
+        await require_branch(tx, session, "activeBranchId", values["active_branch_id"])
     return values
-
-
-def _clean_branch_changes(changes: dict[str, Any]) -> dict[str, Any]:
-    values = dict(changes)
-    for column in ("label", "status"):
-        if column in values:
-            values[column] = clean_text(column, values[column] or "", MAX_LABEL)
-    if "status_reason" in values:
-        values["status_reason"] = clean_optional_text("statusReason", values["status_reason"], MAX_REASON)
-    return values
-
-
-async def _tell(
-    tx: Transaction, viewer: UserRow, session: SessionRow, kind: EventKind, summary: str, *, now: datetime
-) -> None:
-    """Append the event; where the session waits in the queue, as one of its handoff too.
-
-    Work by the one who claimed it lets a claim that may expire last longer.
-    """
-    unfinished = await handoffs.unfinished_of(tx, session.id)
-    if unfinished is not None and unfinished.claimed_by_id == viewer.id and unfinished.claim_expires_at:
-        expires_at = (await policies.read(tx)).claim_expires_at(now) or unfinished.claim_expires_at
-        await handoffs.extend_claim(tx, unfinished.id, expires_at=expires_at)
-    waiting = unfinished if unfinished is not None and unfinished.state == HandoffState.OPEN else None
-    event = Event(
-        kind=kind,
-        at=now,
-        summary=summary,
-        actor_id=viewer.id,
-        session_id=session.id,
-        handoff_id=None if waiting is None else waiting.id,
-        team_id=session.team_id,
-        intent=None if waiting is None else waiting.intent,
-    )
-    await events.append(tx, event)

@@ -7,7 +7,18 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
-from db import accounts, assessments, deliveries, events, handoffs, presence, sessions, teams, users
+from db import (
+    accounts,
+    assessments,
+    deliveries,
+    events,
+    handoffs,
+    presence,
+    session_messages,
+    sessions,
+    teams,
+    users,
+)
 from db.accounts import AccountRow
 from db.assessments import AssessmentRow
 from db.deliveries import DeliveryRow
@@ -15,7 +26,8 @@ from db.events import EventRow
 from db.handoffs import HandoffRow
 from db.pages import Page
 from db.session import Database, Transaction
-from db.sessions import BranchRow, MessageRow, SessionRow
+from db.session_messages import MessageRow
+from db.sessions import BranchRow, SessionRow
 from db.teams import TeamRow
 from db.users import UserRow
 
@@ -42,7 +54,7 @@ class Loaders:
         self.branches_of: DataLoader[UUID, list[BranchRow] | None] = self._by_id(sessions.branches_of)
         self.timelines: DataLoader[UUID, list[EventRow] | None] = self._by_id(events.of_handoffs)
         self.messages: DataLoader[tuple[UUID, Page], list[MessageRow] | None] = self._each(
-            sessions.messages_of
+            session_messages.of_sessions
         )
         self.histories: DataLoader[tuple[UUID, Page], list[HandoffRow] | None] = self._each(handoffs.history)
         self.deliveries_of: DataLoader[tuple[UUID, Page], list[DeliveryRow] | None] = self._each(

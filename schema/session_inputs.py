@@ -10,7 +10,8 @@ from db.enums import (
     ConfidenceTier,
     MessageRole,
 )
-from resolvers.sessions import NewBranch, NewMessage, NewSession
+from resolvers.branches import NewBranch
+from resolvers.sessions import NewMessage, NewSession
 from schema.ids import read_optional_id
 
 _KEEPS = "Leave it out to keep what is stored; null clears it."

@@ -11,9 +11,10 @@ from db import system, users
 from db.enums import ConfidenceTier, HandoffIntent, HandoffPriority, MessageRole, Role
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
-from resolvers import admin, handing_off, sessions
+from resolvers import admin, branches, handing_off, sessions
+from resolvers.branches import NewBranch
 from resolvers.new_handoffs import NewHandoff
-from resolvers.sessions import NewBranch, NewMessage, NewSession
+from resolvers.sessions import NewMessage, NewSession
 
 _SESSIONS = Path(__file__).parent / "demo_sessions.json"
 _TEAM = "Service desk"
@@ -97,7 +98,7 @@ async def _create_branches(
             status_reason=branch["status_reason"],
             parent_branch_id=ids.get(branch["parent"]),
         )
-        await sessions.add_branch(tx, owner, session_id, new, now=now)
+        await branches.add(tx, owner, session_id, new, now=now)
         ids[branch["key"]] = (await stored.branches_of(tx, [session_id]))[session_id][-1].id
     changes: dict[str, Any] = {"step_count": story["step_count"]}
     if story["active_branch"] is not None:

@@ -16,11 +16,12 @@ from db.psa_connections import PsaConnectionRow
 from db.session import Database, Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers import admin, api_keys, handing_off, people, sessions
+from resolvers import admin, api_keys, branches, handing_off, people, sessions
 from resolvers.api_keys import NewApiKey
+from resolvers.branches import NewBranch
 from resolvers.new_handoffs import NewHandoff
 from resolvers.people import UserChanges
-from resolvers.sessions import NewBranch, NewSession
+from resolvers.sessions import NewSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Cast:
             team_id = await admin.create_team(tx, f"Team {new_id()}", [owner.id], now=now)
             new = NewSession(problem_summary="One of each", team_id=team_id)
             session = await sessions.start(tx, owner, new, now=now)
-            session = await sessions.add_branch(tx, owner, session.id, NewBranch(label="DNS"), now=now)
+            session = await branches.add(tx, owner, session.id, NewBranch(label="DNS"), now=now)
             escalate = NewHandoff(session_id=session.id, intent=HandoffIntent.ESCALATE)
             made = await handing_off.create(tx, owner, escalate, now=now, grace=timedelta(0))
             told = (await deliveries.of_handoffs(tx, [made.handoff.id], Page(1)))[made.handoff.id]

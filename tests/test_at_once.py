@@ -18,12 +18,12 @@ from db.enums import HandoffIntent, HandoffState
 from db.pages import Page
 from db.session import Database, Transaction
 from db.situations import Situation
-from resolvers import handing_off, handoffs
+from resolvers import branches, handing_off, handoffs
 from resolvers import sessions as working
+from resolvers.branches import NewBranch
 from resolvers.errors import BadInput, HandoffAlreadyClaimed, HandoffNotFound, SessionAlreadyHandedOff
 from resolvers.handing_off import Created
 from resolvers.new_handoffs import NewHandoff
-from resolvers.sessions import NewBranch
 from schema.context import utc_now
 from tests.cast import Cast
 from tests.escalating import claim, escalate
@@ -161,7 +161,7 @@ async def test_what_has_changed_since_it_was_foreseen_is_in_the_snapshot(
     async with cast.database.transaction(cast.account_id) as tx:
         if summary is None:
             (branch,) = (await sessions.branches_of(tx, [session_id]))[session_id]
-            await working.update_branch(tx, cast.alice, branch.id, {"label": "The fuse"}, now=utc_now())
+            await branches.update(tx, cast.alice, branch.id, {"label": "The fuse"}, now=utc_now())
         else:
             await working.update(tx, cast.alice, session_id, {"problem_summary": summary}, now=utc_now())
 
@@ -210,7 +210,7 @@ async def foresee(
     session = await cast.start_session("The VPN drops")
     if has_branch:
         async with cast.database.transaction(cast.account_id) as tx:
-            await working.add_branch(tx, cast.alice, session.id, NewBranch(label="Firmware"), now=utc_now())
+            await branches.add(tx, cast.alice, session.id, NewBranch(label="Firmware"), now=utc_now())
     new = NewHandoff(session_id=session.id, intent=intent, notes="MTU?", idempotency_key=key)
     return Foreseen(new, await handing_off.foresee(cast.database, cast.alice, new, now=utc_now()))
 

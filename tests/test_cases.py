@@ -4,7 +4,7 @@ from uuid import UUID
 
 from assist.cases import CUT_AT, LEAST_MESSAGES, longest_reason, within
 from db.enums import MessageRole
-from db.sessions import MessageRow
+from db.session_messages import MessageRow
 from schema.context import utc_now
 
 SESSION_ID = UUID(int=1)

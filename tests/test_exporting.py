@@ -20,8 +20,9 @@ from db.enums import MessageRole, Role
 from db.exports import Span
 from db.models import deliveries, events
 from db.session import Database
-from resolvers import exports, sessions
-from resolvers.sessions import NewBranch, NewMessage
+from resolvers import branches, exports, sessions
+from resolvers.branches import NewBranch
+from resolvers.sessions import NewMessage
 from schema.context import utc_now
 from tests.cast import Cast
 from tests.desk import NOON, Desk
@@ -63,7 +64,7 @@ async def story(database_url: str, database: Database, cast: Cast) -> Story:
     said = [NewMessage(role=MessageRole.USER, content="Über VPN: “drops”", at=NOON)]
     async with database.transaction(cast.account_id) as tx:
         await sessions.append_messages(tx, cast.alice, session_id, said, now=NOON)
-        await sessions.add_branch(tx, cast.alice, session_id, NewBranch(label="DNS"), now=NOON)
+        await branches.add(tx, cast.alice, session_id, NewBranch(label="DNS"), now=NOON)
     handoff_id = await desk.pass_on(cast.alice, session_id, NOON)
     await desk.claim(cast.bob, handoff_id, NOON + timedelta(minutes=1))
     await desk.resolve(cast.bob, session_id, NOON + 3 * HOUR)

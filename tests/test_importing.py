@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from db import events, sessions
+from db import events, session_messages, sessions
 from db.enums import EventKind, MessageRole, SessionStatus
 from db.pages import Page
 from db.session import Database
@@ -174,7 +174,7 @@ async def _work_in_the_other_account(cast: Cast) -> None:
         session = await sessions.lock(tx, session_id)
         assert session is not None
         said = [(MessageRole.USER, "Queue is full", NOON), (MessageRole.SYSTEM, "df: 100 %", NOON)]
-        session = await sessions.append_messages(tx, session, said)
+        session = await session_messages.append(tx, session, said)
         parent = await sessions.add_branch(tx, session, _branch("Disk", None))
         session = (await sessions.by_ids(tx, [session_id]))[session_id]
         child = await sessions.add_branch(tx, session, _branch("Logs", parent.id))

@@ -10,7 +10,7 @@ import strawberry
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
-from resolvers import sessions
+from resolvers import branches, sessions
 from resolvers.errors import Refusal
 from schema.context import Info
 from schema.ids import read_id
@@ -91,7 +91,7 @@ class SessionMutations:
     ) -> SessionResult:
         """Add a branch."""
         session_id = read_id(input.session_id)
-        return await _change(info, partial(sessions.add_branch, session_id=session_id, new=input.new()))
+        return await _change(info, partial(branches.add, session_id=session_id, new=input.new()))
 
     @strawberry.mutation(
         description="Set fields of a branch. An unknown or foreign branch is NOT_FOUND.",
@@ -104,7 +104,7 @@ class SessionMutations:
     ) -> SessionResult:
         """Change a branch."""
         branch_id, changes = read_id(input.branch_id), input.changes()
-        return await _change(info, partial(sessions.update_branch, branch_id=branch_id, changes=changes))
+        return await _change(info, partial(branches.update, branch_id=branch_id, changes=changes))
 
     @strawberry.mutation(
         description="Finish a session. Its handoff is closed, and what was still to be sent is skipped.",

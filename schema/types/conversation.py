@@ -8,7 +8,8 @@ from uuid import UUID
 import strawberry
 
 from db.enums import ConfidenceTier, MessageRole, SessionStatus
-from db.sessions import BranchRow, MessageRow
+from db.session_messages import MessageRow
+from db.sessions import BranchRow
 from schema.context import Info
 from schema.ids import show_id
 from schema.types.node import Node, present
