@@ -12,7 +12,7 @@ from db import api_keys, migrate, psa_leases, system, users
 from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope, Role
 from db.exports import Span
-from db.session import Database, new_id
+from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.psa.vault import CredentialsUnreadable
 from resolvers import admin, people
@@ -63,18 +63,14 @@ async def add_account(settings: Settings, name: str) -> UUID:
 
 async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:
     """Add a user to the account with this name and return the id."""
-    async with opened(settings) as database:
-        account_id = await find_account(database, account)
-        async with database.transaction(account_id) as tx:
-            return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
+    async with changing(settings, account) as tx:
+        return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
 
 
 async def list_users(settings: Settings, account: str) -> list[str]:
     """Return a line for each user of the account with this name."""
-    async with opened(settings) as database:
-        account_id = await find_account(database, account)
-        async with database.reading(account_id) as tx:
-            found = await users.in_account(tx)
+    async with reading(settings, account) as tx:
+        found = await users.in_account(tx)
     return [user_line(user) for user in found]
 
 
@@ -132,11 +128,9 @@ async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope)
 
 async def list_keys(settings: Settings, account: str) -> list[str]:
     """Return a line for each API key of the account with this name."""
-    async with opened(settings) as database:
-        account_id = await find_account(database, account)
-        async with database.reading(account_id) as tx:
-            found = await api_keys.all_of_account(tx)
-            people = await users.by_ids(tx, [key.user_id for key in found])
+    async with reading(settings, account) as tx:
+        found = await api_keys.all_of_account(tx)
+        people = await users.by_ids(tx, [key.user_id for key in found])
     return [_line(key, people[key.user_id]) for key in found]
 
 
@@ -249,6 +243,32 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.dispose()
+
+
+@asynccontextmanager
+async def changing(settings: Settings, account: str) -> AsyncIterator[Transaction]:
+    """Open the database, and the transaction of a command that changes the account with this name.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
+        async with database.transaction(account_id) as tx:
+            yield tx
+
+
+@asynccontextmanager
+async def reading(settings: Settings, account: str) -> AsyncIterator[Transaction]:
+    """Open the database, and what reads the account with this name.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    async with opened(settings) as database:
+        account_id = await find_account(database, account)
+        async with database.reading(account_id) as tx:
+            yield tx
 
 
 async def find_user(database: Database, email: str) -> UserRow:

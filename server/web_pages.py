@@ -3,6 +3,7 @@
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,9 +34,8 @@ def show_page(name: str, *, status_code: int = 200, script: str | None = None, *
     """Answer a page of `server/pages`, with one of its scripts. No other script runs there."""
     headers = PAGE_HEADERS
     if script is not None:
-        source = (_FOLDER / script).read_text(encoding="utf-8")
-        values["script"] = Markup(source)  # noqa: S704 (a file of ours)
-        headers = headers | {"Content-Security-Policy": _policy_for(source)}
+        values["script"], policy = _script(script)
+        headers = headers | {"Content-Security-Policy": policy}
     html = _PAGES.get_template(f"{name}.html.j2").render(values)
     return HTMLResponse(html, status_code=status_code, headers=headers)
 
@@ -47,11 +47,13 @@ def show_refusal(
     return show_page("sorry", status_code=status_code, title=title, message=message, way=way)
 
 
-def _policy_for(script: str) -> str:
-    """Return the policy that lets this script run, and ask this service."""
-    digest = b64encode(sha256(script.encode()).digest()).decode()
+@cache
+def _script(name: str) -> tuple[Markup, str]:
+    """Return a script of `server/pages`, and the policy that lets it run, and ask this service."""
+    source = (_FOLDER / name).read_text(encoding="utf-8")
+    digest = b64encode(sha256(source.encode()).digest()).decode()
     policy = PAGE_HEADERS["Content-Security-Policy"]
-    return f"{policy}; script-src 'sha256-{digest}'; connect-src 'self'"
+    return Markup(source), f"{policy}; script-src 'sha256-{digest}'; connect-src 'self'"  # noqa: S704 (ours)
 
 
 def in_outages(respond: Respond) -> Respond:
