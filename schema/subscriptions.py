@@ -6,10 +6,11 @@ database is away, it waits: nobody is shown anything before their rights were lo
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Generic, TypeVar
+from types import TracebackType
+from typing import Annotated, Generic, Self, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -116,63 +117,97 @@ async def _follow(
 ) -> AsyncGenerator[T, None]:
     """Yield the wanted events after the cursor in order, each once, until the viewer's rights end.
 
-    Presence begins once no event can be missed: whoever counts as online is pushed to. That of a viewer who
-    becomes a responder begins then. Events that were written to the client for all who follow the same
-    (`schema/fanout.py`) are not yielded.
+    Presence begins once no event can be missed: whoever counts as online is pushed to. Events that were
+    written to the client for all who follow the same (`schema/fanout.py`) are not yielded.
     """
-    context = info.context
-    began_as = caller = context.known_caller  # whom the permission has just asked for
-    look_again = partial(_look_again, context, began_as)
-    team = await context.services.feed.outage.outlast(partial(_known_team, info, team_id))
-    wanted, seen = kind.wants(caller.user, team), None if after is None else _read_cursor(after)
-    presence, later = _presence(info, kind, caller.user, team), None
+    context, feed = info.context, info.context.services.feed
+    caller = context.known_caller  # whom the permission has just asked for
+    team = await feed.outage.outlast(partial(_known_team, info, team_id))
+    seen = None if after is None else _read_cursor(after)
+    viewing = _Viewing(info, kind, team, caller, began_as=caller)
     try:
-        following = context.services.feed.subscribe(context.account_id, wanted, seen=seen or 0)
-        async with following as subscriber, presence:
-            async for event in _missed(context, subscriber, seen, look_again):
-                if wanted(event):
-                    yield _asking_receipt(info, kind, Heard(event, 0), look_again)
-            try:
-                while True:
-                    heard = await _next(info, subscriber, caller, kind)
-                    caller = await look_again()
-                    if caller.user.is_responder and not began_as.user.is_responder:  # as if they began now
-                        began_as, look_again = caller, partial(_look_again, context, caller)
-                        later = AsyncExitStack()
-                        await later.enter_async_context(_presence(info, kind, caller.user, team))
-                    subscriber.wanted = kind.wants(caller.user, team)  # that depends on their role
-                    if heard is not None and subscriber.wanted(heard.event):
-                        yield _asking_receipt(info, kind, heard, look_again)
-            finally:
-                if later is not None:
-                    await later.aclose()
+        following = feed.subscribe(context.account_id, viewing.wanted(), seen=seen or 0)
+        async with following as subscriber, viewing:
+            async for event in _missed(context, subscriber, seen, viewing.look_again):
+                if subscriber.wanted(event):
+                    yield viewing.show(Heard(event, 0))
+            while True:
+                heard = await _next(info, subscriber, viewing.caller, kind)
+                await viewing.renew()
+                subscriber.wanted = viewing.wanted()
+                if heard is not None and subscriber.wanted(heard.event):
+                    yield viewing.show(heard)
     except FeedStopped:
         return
 
 
-async def _look_again(context: Context, began_as: Caller) -> Caller:
-    """Return who follows, read anew, as soon as that can be told.
+@dataclass(slots=True)
+class _Viewing(Generic[T]):
+    """A viewer who follows one of the fields, as they were last looked at, and what is shown to them.
 
-    Raises:
-        Unauthenticated: as `Context.look_again`.
-        Forbidden: they are no responder any more.
-        FeedStopped: the node is shutting down.
+    While the block runs, a responder counts as online for what pushes to them, and who becomes one does from
+    then on; a viewer's wallboard does not count. Thousands are open for hours, so it is no generator.
     """
-    caller = await context.services.feed.outage.outlast(context.look_again)
-    if began_as.user.is_responder and not caller.user.is_responder:
-        raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
-    return caller
 
+    info: Info
+    kind: _Kind[T]
+    team: UUID | None
+    caller: Caller
+    began_as: Caller  #: whose rights they are not to lose
+    _presence: AbstractAsyncContextManager[None] | None = None
 
-def _asking_receipt(info: Info, kind: _Kind[T], heard: Heard, look_again: LookAgain) -> T:
-    """Return the value that is yielded next, and ask for its receipt."""
-    viewer = info.context.known_viewer
-    push = None if kind.push_of is None or viewer is None else kind.push_of(heard.event, viewer)
-    if push is not None:
-        ask_receipt(push)
-    event = kind.make(heard)
-    event.look_again = look_again
-    return event
+    async def __aenter__(self) -> Self:
+        await self._appear()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._presence is not None:
+            await self._presence.__aexit__(kind, error, traceback)
+
+    def wanted(self) -> Wanted:
+        """Return which events they want; that depends on their role."""
+        return self.kind.wants(self.caller.user, self.team)
+
+    async def renew(self) -> None:
+        """Look at the viewer again. Who has become a responder goes on as if they began now."""
+        self.caller = await self.look_again()
+        if self.caller.user.is_responder and not self.began_as.user.is_responder:
+            self.began_as = self.caller
+            await self._appear()
+
+    async def look_again(self) -> Caller:
+        """Return who follows, read anew, as soon as that can be told.
+
+        Raises:
+            Unauthenticated: as `Context.look_again`.
+            Forbidden: they are no responder any more.
+            FeedStopped: the node is shutting down.
+        """
+        context = self.info.context
+        caller = await context.services.feed.outage.outlast(context.look_again)
+        if self.began_as.user.is_responder and not caller.user.is_responder:
+            raise Forbidden("Your role has changed. Subscribe again to go on as a viewer.")
+        return caller
+
+    def show(self, heard: Heard) -> T:
+        """Return the value that is yielded next, and ask for its receipt."""
+        viewer = self.info.context.known_viewer
+        push = None if self.kind.push_of is None or viewer is None else self.kind.push_of(heard.event, viewer)
+        if push is not None:
+            ask_receipt(push)
+        event = self.kind.make(heard)
+        event.look_again = self.look_again
+        return event
+
+    async def _appear(self) -> None:
+        viewer = self.caller.user
+        if self.kind.is_presence and viewer.is_responder:
+            connected = self.info.context.services.presence.connected
+            presence = connected(viewer.account_id, viewer.id, self.team)
+            await presence.__aenter__()
+            self._presence = presence
 
 
 async def _next(info: Info, subscriber: Subscriber, caller: Caller, kind: _Kind[T]) -> Heard | None:
@@ -223,15 +258,6 @@ async def _known_team(info: Info, team_id: strawberry.ID | None) -> UUID | None:
     if team is not None and await info.context.loaders.teams.load(team) is None:
         raise NotFound("No team of your account has this id.")
     return team
-
-
-def _presence(
-    info: Info, kind: _Kind[T], viewer: UserRow, team: UUID | None
-) -> AbstractAsyncContextManager[None]:
-    """Count a responder as online for what pushes to them; a viewer's wallboard does not count."""
-    if not kind.is_presence or not viewer.is_responder:
-        return nullcontext()
-    return info.context.services.presence.connected(viewer.account_id, viewer.id, team)
 
 
 def _push_of(event: EventRow, viewer: UserRow) -> Push | None:
