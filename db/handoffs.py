@@ -1,9 +1,8 @@
-"""Handoffs: the acts of passing a session on, and the queue of those that nobody has taken yet."""
+"""Handoffs: the acts of passing a session on."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -12,17 +11,15 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    func,
     insert,
     literal,
-    literal_column,
     select,
     update,
 )
 
 from db.children import pages_of
 from db.enums import HandoffIntent, HandoffPriority, HandoffState
-from db.models import account_policies, handoffs, sessions, users
+from db.models import account_policies, handoffs, users
 from db.pages import Page, SortKey
 from db.prepared import Ask, fetch, listed, own, value
 from db.session import Transaction, columns_of
@@ -66,34 +63,8 @@ class HandoffRow:
 REACH_CHECK_EVERY = timedelta(minutes=1)
 
 
-class QueueOrder(Enum):
-    """In which order the queue is read."""
-
-    NEWEST_FIRST = "NEWEST_FIRST"
-    OLDEST_FIRST = "OLDEST_FIRST"
-    PRIORITY_FIRST = "PRIORITY_FIRST"  #: most urgent first, and who waits longest among equals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueFilter:
-    """What part of the queue is asked for; None asks for all."""
-
-    team_id: UUID | None = None
-    intent: HandoffIntent | None = None
-    priority: HandoffPriority | None = None
-    problem_domain: str | None = None  #: of the session as it is now
-
-
-_TIME = [handoffs.c.created_at, handoffs.c.id]
-_NEWEST_FIRST = SortKey(_TIME, descending=True)
-QUEUE_ORDERS = {
-    QueueOrder.NEWEST_FIRST: _NEWEST_FIRST,
-    QueueOrder.OLDEST_FIRST: SortKey(_TIME),
-    QueueOrder.PRIORITY_FIRST: SortKey([handoffs.c.priority, *_TIME]),
-}
+NEWEST_FIRST = SortKey([handoffs.c.created_at, handoffs.c.id], descending=True)
 _COLUMNS = columns_of(HandoffRow, handoffs)
-#: As a literal: with a parameter, PostgreSQL would have to plan anew each time to find the partial index.
-_IS_OPEN = handoffs.c.state == literal_column(f"'{HandoffState.OPEN.value}'")
 
 
 def adding(row: HandoffRow) -> Move:
@@ -199,34 +170,9 @@ async def by_ids(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID, Han
     return {row.id: row for row in rows}
 
 
-async def queue(tx: Transaction, wanted: QueueFilter, order: QueueOrder, page: Page) -> list[HandoffRow]:
-    """Return up to `page.limit` unclaimed handoffs.
-
-    The sort key is (created_at, id), for PRIORITY_FIRST (priority, created_at, id). The order is that of
-    a partial index over the unclaimed, so the cost does not grow with the handoffs ever made.
-    """
-    return await _page(tx, queue_conditions(asdict(wanted)), QUEUE_ORDERS[order], page)
-
-
-async def count_queue(tx: Transaction, wanted: QueueFilter) -> int:
-    """Return how many handoffs `queue` walks through."""
-    return await _count(tx, queue_conditions(asdict(wanted)))
-
-
-def queue_conditions(wanted: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    """Return the conditions of the queue; `wanted` are a filter's values by name, or what stands for them."""
-    same = [
-        handoffs.c[name] == wanted[name]
-        for name in ("team_id", "intent", "priority")
-        if wanted.get(name) is not None
-    ]
-    domain = wanted.get("problem_domain")
-    return [_IS_OPEN, *same, *([] if domain is None else [_session_has_domain(domain)])]
-
-
 async def history(tx: Transaction, session_ids: Sequence[UUID], page: Page) -> dict[UUID, list[HandoffRow]]:
     """Return up to `page.limit` handoffs of each session, newest first. The sort key is (created_at, id)."""
-    return await pages_of(tx, HandoffRow, handoffs.c.session_id, _NEWEST_FIRST, session_ids, page)
+    return await pages_of(tx, HandoffRow, handoffs.c.session_id, NEWEST_FIRST, session_ids, page)
 
 
 def reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]:
@@ -246,25 +192,6 @@ def reopened(at: datetime, next_reminder_at: datetime | None) -> dict[str, Any]:
             (handoffs.c.intent == HandoffIntent.ESCALATE, literal(at + REACH_CHECK_EVERY, UtcDateTime))
         ),
     }
-
-
-def _session_has_domain(domain: object) -> ColumnElement[bool]:
-    same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
-    return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
-
-
-async def _page(
-    tx: Transaction, conditions: Sequence[ColumnElement[bool]], key: SortKey, page: Page
-) -> list[HandoffRow]:
-    statement = _select(tx, *conditions)
-    if page.after is not None:
-        statement = statement.where(key.is_after(page.after))
-    return await tx.fetch_all(statement.order_by(*key.order()).limit(page.limit), HandoffRow)
-
-
-async def _count(tx: Transaction, conditions: Sequence[ColumnElement[bool]]) -> int:
-    statement = select(func.count()).select_from(handoffs).where(tx.own(handoffs), *conditions)
-    return int(await tx.fetch_value(statement))
 
 
 async def _move(

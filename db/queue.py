@@ -1,11 +1,14 @@
-"""A page of the queue, or one handoff, in one statement: the columns that are asked for, and no others.
+"""The queue: the handoffs that nobody has taken yet.
 
-A column is named by its path: ("intent",) is the handoff's, ("session", "owner", "name") the name of its
-session's owner. What a path goes through is joined by its foreign key.
+`page` returns them as rows. `read` returns, in one statement, the columns that are asked for and no others,
+of them and of what they refer to; `read_one` does so for any handoff. A column is named by its path:
+("intent",) is the handoff's, ("session", "owner", "name") the name of its session's owner. What a path goes
+through is joined by its foreign key.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -19,17 +22,38 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    func,
     literal_column,
     select,
     type_coerce,
 )
 
-from db.handoffs import QUEUE_ORDERS, QueueFilter, QueueOrder, queue_conditions
+from db.enums import HandoffIntent, HandoffPriority, HandoffState
+from db.handoffs import NEWEST_FIRST, HandoffRow
 from db.models import handoffs, session_branches, sessions, teams, users
 from db.native import Rows
 from db.pages import Page, SortKey
-from db.session import Database
+from db.session import Database, Transaction, columns_of
 from db.types import Named, Ranked
+
+
+class QueueOrder(Enum):
+    """In which order the queue is read."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    OLDEST_FIRST = "OLDEST_FIRST"
+    PRIORITY_FIRST = "PRIORITY_FIRST"  #: most urgent first, and who waits longest among equals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """What part of the queue is asked for; None asks for all."""
+
+    team_id: UUID | None = None
+    intent: HandoffIntent | None = None
+    priority: HandoffPriority | None = None
+    problem_domain: str | None = None  #: of the session as it is now
+
 
 Path = tuple[str, ...]
 _REMEMBERED = 512  #: statements
@@ -46,6 +70,33 @@ _REFERENCES: dict[tuple[str, str], tuple[Table, str]] = {
     ("sessions", "escalated_to"): (users, "escalated_to_id"),
     ("session_branches", "parent_branch"): (session_branches, "parent_branch_id"),
 }
+_TIME = [handoffs.c.created_at, handoffs.c.id]
+_ORDERS = {
+    QueueOrder.NEWEST_FIRST: NEWEST_FIRST,
+    QueueOrder.OLDEST_FIRST: SortKey(_TIME),
+    QueueOrder.PRIORITY_FIRST: SortKey([handoffs.c.priority, *_TIME]),
+}
+#: As a literal: with a parameter, PostgreSQL would have to plan anew each time to find the partial index.
+_IS_OPEN = handoffs.c.state == literal_column(f"'{HandoffState.OPEN.value}'")
+
+
+async def page(tx: Transaction, wanted: QueueFilter, order: QueueOrder, page: Page) -> list[HandoffRow]:
+    """Return up to `page.limit` unclaimed handoffs.
+
+    The sort key is (created_at, id), for PRIORITY_FIRST (priority, created_at, id). The order is that of
+    a partial index over the unclaimed, so the cost does not grow with the handoffs ever made.
+    """
+    key = _ORDERS[order]
+    statement = select(*columns_of(HandoffRow, handoffs)).where(*_wanted(tx, wanted))
+    if page.after is not None:
+        statement = statement.where(key.is_after(page.after))
+    return await tx.fetch_all(statement.order_by(*key.order()).limit(page.limit), HandoffRow)
+
+
+async def count(tx: Transaction, wanted: QueueFilter) -> int:
+    """Return how many handoffs `page` walks through."""
+    statement = select(func.count()).select_from(handoffs).where(*_wanted(tx, wanted))
+    return int(await tx.fetch_value(statement))
 
 
 async def read(
@@ -56,7 +107,7 @@ async def read(
     order: QueueOrder,
     page: Page,
 ) -> Rows:
-    """Return up to `page.limit` rows as `db.handoffs.queue` does, in each the values of the paths.
+    """Return up to `page.limit` rows as `page` does, in each the values of the paths.
 
     Members of closed sets come as they are stored: by their word, or by their rank.
     """
@@ -77,6 +128,26 @@ async def read_one(
     return rows[0] if rows else None
 
 
+def _wanted(tx: Transaction, wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    return [tx.own(handoffs), *_conditions(asdict(wanted))]
+
+
+def _conditions(wanted: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return the conditions of the queue; `wanted` are a filter's values by name, or what stands for them."""
+    same = [
+        handoffs.c[name] == wanted[name]
+        for name in ("team_id", "intent", "priority")
+        if wanted.get(name) is not None
+    ]
+    domain = wanted.get("problem_domain")
+    return [_IS_OPEN, *same, *([] if domain is None else [_session_has_domain(domain)])]
+
+
+def _session_has_domain(domain: object) -> ColumnElement[bool]:
+    same = and_(sessions.c.account_id == handoffs.c.account_id, sessions.c.id == handoffs.c.session_id)
+    return select(sessions.c.id).where(same, sessions.c.problem_domain == domain).exists()
+
+
 @lru_cache(_REMEMBERED)
 def _statement_of_one(paths: tuple[Path, ...]) -> Select[Any]:
     joins = _Joins()
@@ -91,9 +162,9 @@ def _statement(
 ) -> Select[Any]:
     joins = _Joins()
     columns = [_plain(joins.column(path)) for path in paths]
-    key = QUEUE_ORDERS[order]
+    key = _ORDERS[order]
     conditions = [handoffs.c.account_id == bindparam("account_id")]
-    conditions += queue_conditions({name: bindparam(name) for name in given})
+    conditions += _conditions({name: bindparam(name) for name in given})
     if not is_first:
         conditions.append(key.is_after(tuple(_key_values(key))))
     statement = select(*columns).select_from(joins.source).where(*conditions)

@@ -24,7 +24,7 @@ from db.enums import (
     SkipReason,
     Verdict,
 )
-from db.handoffs import QueueOrder
+from db.queue import QueueOrder
 from db.statistics import StatsDimension
 
 E = TypeVar("E", bound=Enum)

@@ -13,7 +13,7 @@ from db.enums import (
     ReminderAudience,
     Verdict,
 )
-from db.handoffs import QueueFilter as StoredFilter
+from db.queue import QueueFilter as StoredFilter
 from resolvers.inputs import MAX_LABEL, clean_text
 from resolvers.new_handoffs import NewHandoff
 from schema.ids import read_id, read_optional_id

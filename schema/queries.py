@@ -6,9 +6,10 @@ from uuid import UUID
 
 import strawberry
 
-from db import api_keys, audit, events, handoffs, policies, psa_connections, queue, sessions
+from db import api_keys, audit, events, policies, psa_connections, queue, sessions
 from db.enums import HandoffPriority, SessionStatus
-from db.handoffs import QueueOrder
+from db.handoffs import HandoffRow
+from db.queue import QueueOrder
 from db.statistics import StatsDimension
 from resolvers import audience, briefings, statistics
 from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
@@ -145,14 +146,14 @@ class Query(PeopleQueries):
 
         async def count() -> int:
             async with database.reading(account_id) as tx:
-                return await handoffs.count_queue(tx, wanted)
+                return await queue.count(tx, wanted)
 
         if selection := _find_selection(info, order_by):
             found = await queue.read(database, account_id, selection.paths, wanted, order_by, page)
             total = await count() if selection.is_counted else None
             return Completed(selection.complete(found, page, total))  # type: ignore[return-value]  # for the executor
         async with database.reading(account_id) as tx:
-            rows = await handoffs.queue(tx, wanted, order_by, page)
+            rows = await queue.page(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
         return connect(rows, page, node=Handoff.from_row, key=key, count=count, order=order_by.value)
 
@@ -295,7 +296,7 @@ def _queue_key(order: QueueOrder) -> tuple[type, ...]:
     return (HandoffPriority, *TIME_KEY) if order == QueueOrder.PRIORITY_FIRST else TIME_KEY
 
 
-def _by_priority(row: handoffs.HandoffRow) -> tuple[object, ...]:
+def _by_priority(row: HandoffRow) -> tuple[object, ...]:
     return row.priority, row.created_at, row.id
 
 

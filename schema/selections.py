@@ -23,9 +23,8 @@ from graphql import (
 )
 
 from db.enums import HandoffPriority
-from db.handoffs import QueueOrder
 from db.pages import Page
-from db.queue import Path
+from db.queue import Path, QueueOrder
 from schema.connections import write_cursor
 from schema.remembered import Remembered
 

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 
 import server.demo
-from db import figures, handoffs, sessions, system
+from db import figures, queue, sessions, system
 from db.enums import ConfidenceTier, HandoffIntent, HandoffState, MessageRole, SessionStatus
-from db.handoffs import QueueFilter, QueueOrder
 from db.pages import Page
+from db.queue import QueueFilter, QueueOrder
 from db.session import Database
 from db.sessions import SessionRow
 from server.demo import create_demo
@@ -102,12 +102,14 @@ async def test_the_queue_holds_what_was_parked_and_no_mail_is_due(database: Data
 
     account_id = await _account(database)
     async with database.reading(account_id) as tx:
-        queue = await handoffs.queue(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(first=100))
+        waiting = await queue.page(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(first=100))
     async with database.system_reading() as tx:
         assert (await figures.backlog(tx, now=NOW)).due == 0
     parked = [story for story in STORIES if story["handoff"]]
-    assert [handoff.notes for handoff in queue] == [story["handoff"]["notes"] for story in parked]
-    assert {(handoff.intent, handoff.state) for handoff in queue} == {(HandoffIntent.PARK, HandoffState.OPEN)}
+    assert [handoff.notes for handoff in waiting] == [story["handoff"]["notes"] for story in parked]
+    assert {(handoff.intent, handoff.state) for handoff in waiting} == {
+        (HandoffIntent.PARK, HandoffState.OPEN)
+    }
 
 
 async def test_the_demo_is_created_once(database: Database) -> None:

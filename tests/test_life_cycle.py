@@ -19,12 +19,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from db import events, sessions, users
+from db import events, queue, sessions, users
 from db import handoffs as stored
 from db.enums import HandoffIntent, HandoffState, Role, SessionStatus, SkipReason
-from db.handoffs import QueueFilter, QueueOrder
 from db.models import deliveries
 from db.pages import Page
+from db.queue import QueueFilter, QueueOrder
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from resolvers import admin, handing_off, handoffs
@@ -171,7 +171,7 @@ class LifeCycle(RuleBasedStateMachine):
         found = await sessions.by_ids(tx, [case.id for case in self._cases])
         rows = await stored.by_ids(tx, [p.id for case in self._cases for p in case.handoffs])
         told = await tx.connection.execute(select(deliveries).where(tx.own(deliveries)))
-        queue = await stored.queue(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(100))
+        waiting = await queue.page(tx, QueueFilter(), QueueOrder.NEWEST_FIRST, Page(100))
         log = await events.after(tx, self._before, limit=1000)
         return {
             "sessions": {s.id: (s.status, s.escalated_to_id, s.handoff_count) for s in found.values()},
@@ -181,7 +181,7 @@ class LifeCycle(RuleBasedStateMachine):
             "deliveries": {
                 (d.handoff_id, d.round, d.kind, d.recipient_id): (d.status, d.reason) for d in told
             },
-            "queue": [h.id for h in queue],
+            "queue": [h.id for h in waiting],
             "events": [(event.sequence, event.kind.value, event.handoff_id) for event in log],
         }
 

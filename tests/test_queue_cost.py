@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Executable, insert, text
 
-from db import handoffs, system
+from db import queue, system
 from db.enums import HandoffIntent, HandoffPriority, HandoffState, SessionStatus
-from db.handoffs import QueueFilter, QueueOrder
 from db.models import handoffs as handoffs_table
 from db.models import sessions as sessions_table
 from db.pages import Page
+from db.queue import QueueFilter, QueueOrder
 from db.session import Database, Transaction, new_id
 from tests.cast import Cast
 from tests.plans import Explain
@@ -79,7 +79,7 @@ async def test_what_the_clock_looks_for_is_read_from_an_index(database: Database
 async def _plan(database: Database, cast: Cast, order: QueueOrder, after: tuple[object, ...] | None) -> str:
     async with database.reading(cast.account_id) as tx:
         planning = Planning(tx.connection, cast.account_id)
-        await handoffs.queue(planning, QueueFilter(), order, Page(20, after))
+        await queue.page(planning, QueueFilter(), order, Page(20, after))
         return planning.plan
 
 
