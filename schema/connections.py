@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from db.pages import Page
+from db.session import Transaction
 from resolvers.errors import BadInput
+from schema.context import Context
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,6 +73,26 @@ def read_page(first: int, after: str | None, key: Sequence[type], *, order: str 
     if not 1 <= first <= MAX_PAGE:
         raise BadInput(f"first must be between 1 and {MAX_PAGE}.")
     return Page(first, None if after is None else _read_cursor(after, key, order))
+
+
+async def read_connection(
+    context: Context,
+    page: Page,
+    *,
+    rows: Callable[[Transaction, Page], Awaitable[Sequence[R]]],
+    count: Callable[[Transaction], Awaitable[int]],
+    node: Callable[[R], T],
+    key: Callable[[R], tuple[Any, ...]],
+) -> Connection[T]:
+    """Read a page of a list of the caller's account; `rows` and `count` read and count the list."""
+
+    async def count_all() -> int:
+        async with context.reading() as tx:
+            return await count(tx)
+
+    async with context.reading() as tx:
+        found = await rows(tx, page)
+    return connect(found, page, node=node, key=key, count=count_all)
 
 
 def connect(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -159,13 +159,17 @@ class Context:
         if wait is not None:
             raise RateLimited(wait)
 
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open what only reads the caller's account."""
+        return self.services.database.reading(self.account_id)
+
     @asynccontextmanager
     async def long_reading(self) -> AsyncIterator[Transaction]:
         """Open what only reads, and may take seconds: after those who came before.
 
         A few at a time, whoever asks: a year of statistics must not keep the queue waiting for a connection.
         """
-        async with self.services.long_reads, self.services.database.reading(self.account_id) as tx:
+        async with self.services.long_reads, self.reading() as tx:
             yield tx
 
     @property

@@ -1,11 +1,12 @@
 """The root fields that read who is in an account, and in which teams."""
 
+from functools import partial
 from typing import Annotated
 
 import strawberry
 
 from db import teams, users
-from schema.connections import Connection, connect, read_page
+from schema.connections import Connection, read_connection, read_page
 from schema.context import Info
 from schema.permissions import signed_in
 from schema.types.node import NAME_KEY, After, First, named
@@ -31,26 +32,19 @@ class PeopleQueries:
     ) -> Connection[User]:
         """Read a page of users."""
         page = read_page(first, after, NAME_KEY)
-        database, account_id = info.context.services.database, info.context.account_id
-
-        async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await users.count(tx, active=active)
-
-        async with database.reading(account_id) as tx:
-            rows = await users.page(tx, page, active=active)
-        return connect(rows, page, node=User.from_row, key=named, count=count)
+        return await read_connection(
+            info.context,
+            page,
+            rows=partial(users.page, active=active),
+            count=partial(users.count, active=active),
+            node=User.from_row,
+            key=named,
+        )
 
     @strawberry.field(description="The teams of your account by name.", extensions=signed_in())
     async def teams(self, info: Info, first: First = 20, after: After = None) -> Connection[Team]:
         """Read a page of teams."""
         page = read_page(first, after, NAME_KEY)
-        database, account_id = info.context.services.database, info.context.account_id
-
-        async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await teams.count(tx)
-
-        async with database.reading(account_id) as tx:
-            rows = await teams.page(tx, page)
-        return connect(rows, page, node=Team.from_row, key=named, count=count)
+        return await read_connection(
+            info.context, page, rows=teams.page, count=teams.count, node=Team.from_row, key=named
+        )

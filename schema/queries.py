@@ -1,6 +1,7 @@
 """The root fields that read."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from db.statistics import StatsDimension
 from resolvers import audience, briefings, statistics
 from resolvers.errors import HandoffNotFound, NotFound, SessionNotFound
 from resolvers.inputs import clean_instant
-from schema.connections import Connection, connect, read_page
+from schema.connections import Connection, connect, read_connection, read_page
 from schema.context import Info
 from schema.execution import Completed
 from schema.ids import read_id
@@ -80,12 +81,11 @@ class Query(PeopleQueries):
     ) -> Briefing:
         """Brief on a handoff. Writes only where the briefing that is kept is out of date."""
         context, wanted = info.context, read_id(handoff_id)
-        database = context.services.database
-        async with database.reading(context.account_id) as tx:
+        async with context.reading() as tx:
             gathered = await briefings.gather(tx, wanted)
         briefing = await briefings.brief(gathered, now=context.now)
         if not briefing.is_kept:
-            async with database.transaction(context.account_id) as tx:
+            async with context.services.database.transaction(context.account_id) as tx:
                 await briefings.keep(tx, wanted, briefing)
         return Briefing.from_row(briefing.row)
 
@@ -101,15 +101,14 @@ class Query(PeopleQueries):
     ) -> Connection[Session]:
         """Read a page of sessions."""
         page = read_page(first, after, TIME_KEY)
-        database, account_id = info.context.services.database, info.context.account_id
-
-        async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await sessions.count(tx, status=status)
-
-        async with database.reading(account_id) as tx:
-            rows = await sessions.page(tx, page, status=status)
-        return connect(rows, page, node=Session.from_row, key=created, count=count)
+        return await read_connection(
+            info.context,
+            page,
+            rows=partial(sessions.page, status=status),
+            count=partial(sessions.count, status=status),
+            node=Session.from_row,
+            key=created,
+        )
 
     @strawberry.field(
         description="A handoff of your account. Unknown or foreign: null and NOT_FOUND.",
@@ -140,19 +139,20 @@ class Query(PeopleQueries):
         """Read a page of the queue."""
         page = read_page(first, after, _queue_key(order_by), order=order_by.value)
         wanted = (filter or QueueFilter()).stored()
-        database, account_id = info.context.services.database, info.context.account_id
-        if wanted.team_id is not None and await info.context.loaders.teams.load(wanted.team_id) is None:
+        context = info.context
+        if wanted.team_id is not None and await context.loaders.teams.load(wanted.team_id) is None:
             raise NotFound("No team of your account has this id.")
 
         async def count() -> int:
-            async with database.reading(account_id) as tx:
+            async with context.reading() as tx:
                 return await queue.count(tx, wanted)
 
         if selection := _find_selection(info, order_by):
+            database, account_id = context.services.database, context.account_id
             found = await queue.read(database, account_id, selection.paths, wanted, order_by, page)
             total = await count() if selection.is_counted else None
             return Completed(selection.complete(found, page, total))  # type: ignore[return-value]  # for the executor
-        async with database.reading(account_id) as tx:
+        async with context.reading() as tx:
             rows = await queue.page(tx, wanted, order_by, page)
         key = _by_priority if order_by == QueueOrder.PRIORITY_FIRST else created
         return connect(rows, page, node=Handoff.from_row, key=key, count=count, order=order_by.value)
@@ -167,7 +167,7 @@ class Query(PeopleQueries):
     async def latest_cursor(self, info: Info) -> str:
         """Read where the account's events stand."""
         context = info.context
-        async with context.services.database.reading(context.account_id) as tx:
+        async with context.reading() as tx:
             return str(await events.latest_sequence(tx))
 
     @strawberry.field(
@@ -176,7 +176,7 @@ class Query(PeopleQueries):
     )
     async def account_policy(self, info: Info) -> AccountPolicy:
         """Read the policy."""
-        async with info.context.services.database.reading(info.context.account_id) as tx:
+        async with info.context.reading() as tx:
             return AccountPolicy.from_stored(await policies.read(tx))
 
     @strawberry.field(description="How you want to be told.", extensions=signed_in())
@@ -196,7 +196,7 @@ class Query(PeopleQueries):
         """Work out the audience."""
         context = info.context
         viewer = await context.viewer()
-        async with context.services.database.reading(context.account_id) as tx:
+        async with context.reading() as tx:
             found = await audience.escalation_audience(tx, viewer, read_id(session_id), now=context.now)
         return [AudienceMember.from_found(member) for member in found]
 
@@ -239,15 +239,9 @@ class Query(PeopleQueries):
     async def api_keys(self, info: Info, first: First = 20, after: After = None) -> Connection[ApiKey]:
         """Read a page of keys."""
         page = read_page(first, after, TIME_KEY)
-        database, account_id = info.context.services.database, info.context.account_id
-
-        async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await api_keys.count(tx)
-
-        async with database.reading(account_id) as tx:
-            rows = await api_keys.page(tx, page)
-        return connect(rows, page, node=ApiKey.from_row, key=created, count=count)
+        return await read_connection(
+            info.context, page, rows=api_keys.page, count=api_keys.count, node=ApiKey.from_row, key=created
+        )
 
     @strawberry.field(
         description="The PSA connections of your account, newest first. For owners and admins.",
@@ -258,15 +252,14 @@ class Query(PeopleQueries):
     ) -> Connection[PsaConnection]:
         """Read a page of connections."""
         page = read_page(first, after, TIME_KEY)
-        database, account_id = info.context.services.database, info.context.account_id
-
-        async def count() -> int:
-            async with database.reading(account_id) as tx:
-                return await psa_connections.count(tx)
-
-        async with database.reading(account_id) as tx:
-            rows = await psa_connections.page(tx, page)
-        return connect(rows, page, node=PsaConnection.from_row, key=created, count=count)
+        return await read_connection(
+            info.context,
+            page,
+            rows=psa_connections.page,
+            count=psa_connections.count,
+            node=PsaConnection.from_row,
+            key=created,
+        )
 
     @strawberry.field(
         description="What became of the escalations made since then. For owners and admins.",
@@ -280,7 +273,7 @@ class Query(PeopleQueries):
         """Audit the deliveries."""
         context = info.context
         since = clean_instant("since", since)
-        async with context.services.database.reading(context.account_id) as tx:
+        async with context.reading() as tx:
             return DeliveryAudit.from_found(await audit.audit(tx, since=since, now=context.now))
 
 

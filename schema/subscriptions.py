@@ -243,7 +243,7 @@ async def _missed(
 
 
 async def _read_page(context: Context, position: int, limit: int) -> list[EventRow]:
-    async with context.services.database.reading(context.account_id) as tx:
+    async with context.reading() as tx:
         return await events.after(tx, position, limit=limit)
 
 
