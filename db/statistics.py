@@ -37,8 +37,8 @@ from sqlalchemy import (
 )
 
 from db.durations import elapsed, in_seconds, percentiles, ranked
-from db.enums import Channel, DeliveryStatus, EventKind, HandoffIntent
-from db.models import deliveries, events, handoffs, sessions
+from db.enums import EventKind, HandoffIntent
+from db.models import events, handoffs, sessions
 from db.session import Transaction
 
 
@@ -84,23 +84,9 @@ class EscalationFigures:
     bounced_back: int  #: how many were claimed and then handed off again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelFigures:
-    """Where the deliveries of some escalations over one channel stand; each counts once."""
-
-    channel: Channel
-    sent: int
-    delivered: int
-    failed: int
-    skipped: int
-    median_seconds: float | None  #: from first due to delivered, else to sent, of those sent or delivered
-    p99_seconds: float | None
-
-
 _PERCENTS = (50, 90, 99)
 _SUMS = ("reminders", "released", "bounced")
 _HAPPENED = (EventKind.HANDOFF_CLAIMED, EventKind.HANDOFF_RELEASED, EventKind.ESCALATION_REMINDED)
-_ARRIVED = (DeliveryStatus.SENT, DeliveryStatus.DELIVERED)
 
 
 async def escalations(
@@ -120,35 +106,23 @@ async def escalations(
     return total, groups
 
 
-async def channels(tx: Transaction, window: Window) -> dict[Channel, ChannelFigures]:
-    """Return the figures of each channel over which there were deliveries of the window's escalations."""
-    made = _made(tx, window)
-    whole, each = _with_deliveries(tx, made)
-    lag = elapsed(tx, each.c.first_due_at, func.coalesce(each.c.delivered_at, each.c.sent_at))
-    of_each = (
-        select(each.c.channel, each.c.status, case((each.c.status.in_(_ARRIVED), lag)).label("lag"))
-        .select_from(whole)
-        .subquery()
-    )
-    rows = of_each if tx.is_postgresql else ranked(of_each, ["channel"], ["lag"])
-    counted = [
-        func.count(case((rows.c.status == status, 1)))
-        for status in (*_ARRIVED, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED)
-    ]
-    statement = select(rows.c.channel, *counted, *percentiles(tx, rows, "lag", (50, 99)))
-    found = await tx.connection.execute(statement.group_by(rows.c.channel))
-    return {
-        row[0]: ChannelFigures(
-            channel=row[0],
-            sent=row[1],
-            delivered=row[2],
-            failed=row[3],
-            skipped=row[4],
-            median_seconds=in_seconds(row[5]),
-            p99_seconds=in_seconds(row[6]),
+def made_in(tx: Transaction, window: Window) -> CTE:
+    """Select the escalations of the window, in the order of `ix_handoffs_escalated`."""
+    in_window = and_(handoffs.c.created_at >= window.since, handoffs.c.created_at < window.until)
+    return (
+        select(
+            handoffs.c.id,
+            handoffs.c.session_id,
+            handoffs.c.team_id,
+            handoffs.c.priority,
+            handoffs.c.handed_off_by_id,
+            handoffs.c.created_at,
+            handoffs.c.closed_at,
+            handoffs.c.snapshot["problem_domain"].as_string().label("domain"),
         )
-        for row in found
-    }
+        .where(tx.own(handoffs), handoffs.c.intent == _as_text(HandoffIntent.ESCALATE), in_window)
+        .cte("made")
+    )
 
 
 def _figures(tx: Transaction, window: Window, dimension: StatsDimension | None) -> Select[Any]:
@@ -185,7 +159,7 @@ def _with_total(of_each: CTE, dimension: StatsDimension | None) -> FromClause:
 
 def _of_each(tx: Transaction, window: Window, dimension: StatsDimension | None) -> CTE:
     """Select what became of each escalation, a row each. The key is the first column."""
-    made = _made(tx, window)
+    made = made_in(tx, window)
     whole, happened = _with_what_happened(tx, made)
     resolved_at = (
         select(sessions.c.resolved_at)
@@ -246,25 +220,6 @@ def _key(tx: Transaction, made: CTE, dimension: StatsDimension | None) -> Column
     return keys[dimension]
 
 
-def _made(tx: Transaction, window: Window) -> CTE:
-    """Select the escalations of the window, in the order of `ix_handoffs_escalated`."""
-    in_window = and_(handoffs.c.created_at >= window.since, handoffs.c.created_at < window.until)
-    return (
-        select(
-            handoffs.c.id,
-            handoffs.c.session_id,
-            handoffs.c.team_id,
-            handoffs.c.priority,
-            handoffs.c.handed_off_by_id,
-            handoffs.c.created_at,
-            handoffs.c.closed_at,
-            handoffs.c.snapshot["problem_domain"].as_string().label("domain"),
-        )
-        .where(tx.own(handoffs), handoffs.c.intent == _as_text(HandoffIntent.ESCALATE), in_window)
-        .cte("made")
-    )
-
-
 def _with_what_happened(tx: Transaction, made: CTE) -> tuple[FromClause, FromClause]:
     """Join to each escalation its first claim, and how often it was released and reminded of.
 
@@ -290,16 +245,6 @@ def _with_what_happened(tx: Transaction, made: CTE) -> tuple[FromClause, FromCla
     )
     of_all = by_handoff.group_by(events.c.handoff_id).subquery("happened")
     return made.outerjoin(of_all, of_all.c.handoff_id == made.c.id), of_all
-
-
-def _with_deliveries(tx: Transaction, made: CTE) -> tuple[FromClause, FromClause]:
-    """Join to each escalation its deliveries; on PostgreSQL by the index of each, as above."""
-    if tx.is_postgresql:
-        its_own = select(deliveries).where(tx.own(deliveries), deliveries.c.handoff_id == made.c.id)
-        # Without OFFSET it would become a plain join, for which all deliveries ever made are read.
-        each: FromClause = its_own.offset(0).lateral("each")
-        return made.join(each, true()), each
-    return made.join(deliveries, and_(tx.own(deliveries), deliveries.c.handoff_id == made.c.id)), deliveries
 
 
 def _read_figures(values: Sequence[Any]) -> EscalationFigures:

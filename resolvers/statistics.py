@@ -1,16 +1,18 @@
 """How fast escalations are claimed and resolved, what happened on the way, and whether they reach anyone.
 
-`db/statistics.py` defines what counts; here stand which windows may be asked for, and what comes first.
+`db/statistics.py`, `db/delivery_statistics.py` and `db/verdicts.py` define what counts; here stand which
+windows may be asked for, and what comes first.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from db import statistics, verdicts
+from db import delivery_statistics, statistics, verdicts
+from db.delivery_statistics import ChannelFigures
 from db.enums import Channel
 from db.session import Transaction
-from db.statistics import ChannelFigures, Durations, EscalationFigures, StatsDimension, Window
+from db.statistics import Durations, EscalationFigures, StatsDimension, Window
 from db.verdicts import VerdictFigures
 from resolvers.errors import BadInput
 from resolvers.inputs import clean_instant
@@ -67,7 +69,7 @@ async def escalation_stats(
 
 async def channel_stats(tx: Transaction, window: Window) -> list[ChannelFigures]:
     """Return the figures of every channel, those without deliveries too."""
-    found = await statistics.channels(tx, window)
+    found = await delivery_statistics.by_channel(tx, window)
     return [found.get(channel) or _silent(channel) for channel in Channel]
 
 

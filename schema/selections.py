@@ -27,74 +27,11 @@ from db.pages import Page
 from db.queue import Path, QueueOrder
 from schema.connections import write_cursor
 from schema.remembered import Remembered
+from schema.shown_columns import FIELDS, Related, Shown
 
 _MOST_REMEMBERED = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A field that shows columns of its object."""
-
-    columns: tuple[str, ...]
-    source: str = "{}"  #: a Python expression of the columns' values, as the driver makes them
-
-
-@dataclass(frozen=True, slots=True)
-class Related:
-    """A field that shows the object that another refers to."""
-
-    step: str  #: in a path, see `db/queue.py`
-    type_name: str
-    is_nullable: bool = False
-
-
-def _same(*columns: str) -> dict[str, Shown]:
-    """Show columns as they are, under the names that the API has for them."""
-    return {_camel(column): Shown((column,)) for column in columns}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)
-
-
-_ID = {"id": Shown(("id",), "str({})")}
-_FIELDS: dict[str, Mapping[str, Shown | Related]] = {
-    "Handoff": {
-        **_ID,
-        **_same("intent", "state", "notes", "created_at", "claimed_at", "psa_note_id"),
-        "priority": Shown(("priority",), "PRIORITIES[{}]"),
-        "psaNotePushed": Shown(("psa_note_id",), "{} is not None"),
-        "session": Related("session", "Session"),
-        "sourceBranch": Related("source_branch", "SessionBranch", is_nullable=True),
-        "handedOffBy": Related("handed_off_by", "User"),
-        "claimedBy": Related("claimed_by", "User", is_nullable=True),
-    },
-    "Session": {
-        **_ID,
-        **_same(
-            "status", "problem_summary", "problem_domain", "step_count", "confidence_tier", "handoff_count"
-        ),
-        **_same("psa_ticket_id", "actual_cause", "created_at", "resolved_at"),
-        "branching": Shown(("active_branch_id",), "{} is not None"),
-        "psaConnectionId": Shown(("psa_connection_id",), "None if {0} is None else str({0})"),
-        "owner": Related("owner", "User"),
-        "team": Related("team", "Team", is_nullable=True),
-        "activeBranch": Related("active_branch", "SessionBranch", is_nullable=True),
-        "escalatedTo": Related("escalated_to", "User", is_nullable=True),
-    },
-    "SessionBranch": {
-        **_ID,
-        **_same("label", "status", "status_reason", "order"),
-        "parentBranch": Related("parent_branch", "SessionBranch", is_nullable=True),
-    },
-    "User": {
-        **_ID,
-        **_same("name", "email", "role"),
-        "active": Shown(("active", "deleted_at"), "{} and {} is None"),
-    },
-    "Team": {**_ID, **_same("name")},
-}
 _PRIORITIES = {priority.value: priority.name for priority in HandoffPriority}
 
 
@@ -249,7 +186,7 @@ class _Writer:
             return lambda nodes: self._value(shown, nodes, way)
 
         return self._object(
-            type_name, nodes, {name: write(shown) for name, shown in _FIELDS[type_name].items()}
+            type_name, nodes, {name: write(shown) for name, shown in FIELDS[type_name].items()}
         )
 
     def _value(self, shown: Shown | Related, nodes: Iterable[FieldNode], way: Path) -> str:

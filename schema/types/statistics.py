@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import strawberry
 
+from db.delivery_statistics import ChannelFigures
 from db.enums import Channel, ConfidenceTier
-from db.statistics import ChannelFigures, Durations, EscalationFigures, Window
+from db.statistics import Durations, EscalationFigures, Window
 from db.verdicts import VerdictFigures
 from resolvers import statistics
 from schema.context import Info
