@@ -6,8 +6,8 @@
     async with database.snapshot(account_id) as tx:      # many queries that have to agree
 
 Functions in db/ take the transaction and with it its account: a statement about an account cannot be
-called without naming one. Only `db/system.py` crosses accounts; it takes a `SystemTransaction`. On
-PostgreSQL row-level security holds the same line again, below every statement.
+called without naming one. The few that cross accounts, most of them in `db/system.py`, take a
+`SystemTransaction`. On PostgreSQL row-level security holds the same line again, below every statement.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -130,7 +130,7 @@ def new_id() -> UUID:
 class Database:
     """The engines of one process.
 
-    After each commit `on_commit` hears (account, highest event number), and `on_events` the events as stored.
+    After each commit `on_commit` hears the events that it has stored, in their order, if there are any.
     """
 
     def __init__(self, url: str) -> None:
@@ -145,8 +145,7 @@ class Database:
             self._system = engines.postgresql_system_writer(address)
             self._system_reader = engines.postgresql_reader(address, role="handoff_worker")
             self._owner = engines.postgresql_owner(address)
-        self.on_commit: list[Callable[[UUID, int], None]] = []
-        self.on_events: list[Callable[[Sequence[EventRow]], None]] = []
+        self.on_commit: list[Callable[[Sequence[EventRow]], None]] = []
 
     @asynccontextmanager
     async def transaction(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -159,9 +158,7 @@ class Database:
                 yield (tx := Transaction(pooled, account_id))
         if tx.events:
             for hear in self.on_commit:
-                hear(account_id, tx.events[-1].sequence)
-            for take in self.on_events:
-                take(tx.events)
+                hear(tx.events)
 
     @asynccontextmanager
     async def reading(self, account_id: UUID) -> AsyncIterator[Transaction]:
@@ -196,7 +193,7 @@ class Database:
             return await native(statement, POSTGRESQL).fetch(pooled.driver, values)
 
     async def system_glance(self, statement: Select[Any], values: Values) -> Rows:
-        """Run one statement across accounts as `glance` does, for the functions of `db/system.py`."""
+        """Run one statement across accounts as `glance` does."""
         if self.is_sqlite:
             return await glance_at_sqlite(self._reader, statement, values)
         async with checked_out(self._system_reader) as pooled:
@@ -217,7 +214,7 @@ class Database:
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[SystemTransaction]:
-        """Open a writing transaction across accounts, for the functions of `db/system.py`."""
+        """Open a writing transaction across accounts."""
         if self.is_sqlite:
             async with begun_on_sqlite(self._writer) as pooled:
                 yield SystemTransaction(pooled)
@@ -227,7 +224,7 @@ class Database:
 
     @asynccontextmanager
     async def system_reading(self) -> AsyncIterator[SystemTransaction]:
-        """Open what only reads across accounts, for the functions of `db/system.py`; as `reading` does."""
+        """Open what only reads across accounts, as `reading` does."""
         async with self._system_reader.turn() as engine, engine.connect() as connection:
             yield SystemTransaction(connection)
 

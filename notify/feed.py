@@ -83,7 +83,7 @@ class Feed:
     async def start(self) -> None:
         """Begin to listen and to compare."""
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
-        self._database.on_events.append(self._hear_soon)
+        self._database.on_commit.append(self._hear_soon)
 
     async def stop(self) -> None:
         """End every subscription and both tasks."""

@@ -173,7 +173,7 @@ class Node:
         self.provider_keys, provider = _make_provider(settings)
         #: None where an identity provider signs people in.
         self.login_mails = None if settings.jwks else _make_login_mails(settings, self.database)
-        self.database.on_commit.append(self.wakeups.announce)
+        self.database.on_commit.append(self.wakeups.announce_commit)
         self.services = Services(
             database=self.database,
             feed=self.feed,

@@ -82,7 +82,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     database, wakeups = open_database(settings), open_wakeups(settings)
-    database.on_commit.append(wakeups.announce)
+    database.on_commit.append(wakeups.announce_commit)
     outages = Outages(database)
     await outages.start()
     await wakeups.start()

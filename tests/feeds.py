@@ -36,7 +36,7 @@ async def running_feed(
     """
     wakeups = Wakeups("memory://")
     for each in (database, *elsewhere):
-        each.on_commit.append(wakeups.announce)
+        each.on_commit.append(wakeups.announce_commit)
     feed = Feed(database, wakeups, poll_seconds=poll_seconds)
     await wakeups.start()
     await feed.start()

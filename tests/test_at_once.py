@@ -59,7 +59,7 @@ async def test_it_is_committed_when_it_is_answered_and_nothing_may_follow(cast: 
 async def test_others_hear_of_its_event_as_it_is_stored(cast: Cast) -> None:
     handoff_id = await escalate(cast)
     heard: list[events.EventRow] = []
-    cast.database.on_events.append(heard.extend)
+    cast.database.on_commit.append(heard.extend)
 
     await claim(cast, handoff_id, is_all=True)
 

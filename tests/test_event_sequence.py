@@ -55,25 +55,27 @@ async def test_concurrent_writers_number_their_events_without_gaps_in_commit_ord
         assert [e.kind for e in seen if e.session_id == session.id] == ["HANDOFF_CREATED", "HANDOFF_CLAIMED"]
 
 
-async def test_each_commit_is_heard_with_the_number_of_its_last_event(cast: Cast) -> None:
-    heard: list[tuple[UUID, int]] = []
+async def test_each_commit_is_heard_once_with_its_events(cast: Cast) -> None:
+    heard: list[tuple[UUID, list[int]]] = []
     session = await cast.start_session()
     before = await cast.last_event()
-    cast.database.on_commit.append(lambda account_id, sequence: heard.append((account_id, sequence)))
+    cast.database.on_commit.append(
+        lambda stored: heard.append((stored[0].account_id, [event.sequence for event in stored]))
+    )
 
     async with cast.database.transaction(cast.account_id) as tx:
         made = await _escalate(tx, cast.alice, session.id)
         await handoffs.claim(tx, cast.bob, made.handoff.id, now=datetime.now(UTC))
         assert heard == []
 
-    assert heard == [(cast.account_id, before + 2)]
+    assert heard == [(cast.account_id, [before + 1, before + 2])]
 
 
 async def test_what_is_heard_of_a_commit_is_what_it_has_stored(cast: Cast) -> None:
     heard: list[EventRow] = []
     session = await cast.start_session(in_team=True)
     before = await cast.last_event()
-    cast.database.on_events.append(heard.extend)
+    cast.database.on_commit.append(heard.extend)
     now = datetime.now(UTC)
 
     async with cast.database.transaction(cast.account_id) as tx:
@@ -111,7 +113,7 @@ async def test_a_rollback_leaves_no_row_no_event_no_delivery_and_uses_no_number(
     heard: list[int] = []
     session = await cast.start_session()
     before, rows = await cast.last_event(), await cast.all_rows()
-    cast.database.on_commit.append(lambda _, sequence: heard.append(sequence))
+    cast.database.on_commit.append(lambda stored: heard.append(stored[-1].sequence))
 
     async def escalate_and_fail() -> None:
         async with cast.database.transaction(cast.account_id) as tx:

@@ -82,7 +82,7 @@ class Both:
 async def alone(database_url: str, cast: Cast, live: Live) -> AsyncIterator[Live]:
     """A second node, which takes no short cut, and hears of the first one's commits."""
     async with running_server(database_url, cast, shared_streams=False, exact_columns=False) as alone:
-        live.node.database.on_commit.append(alone.node.wakeups.announce)
+        live.node.database.on_commit.append(alone.node.wakeups.announce_commit)
         yield alone
 
 
@@ -264,7 +264,7 @@ async def test_whoever_leaves_leaves_nothing(live: Live) -> None:
         await until_followed(live, 0)
 
         assert streams(live).fanouts == {}
-        assert not fanout.is_followed
+        assert not fanout._followers
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])

@@ -359,11 +359,10 @@ async def test_a_comparison_that_fails_is_survived(
 async def test_events_that_could_not_be_read_come_with_the_next_wakeup(
     feed: Feed, database: Database, silent: Database, cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (announce,) = database.on_commit
     async with feed.subscribe(cast.account_id, anything) as subscriber:
         unread = await commit(silent, cast.account_id)
         await rename_table(database, "events", "events_away")
-        announce(cast.account_id, unread)
+        feed._wakeups.announce(cast.account_id, unread)
         await eventually(said(caplog, "feed could not read"))
         await rename_table(database, "events_away", "events")
 

@@ -167,7 +167,7 @@ async def test_an_event_that_could_not_be_read_is_told_when_it_can_to_those_who_
         ]
         other = await stack.enter_async_context(apart.elsewhere())
         for database in (other.cast.database, other.node.database):  # as if it were committed here
-            database.on_events.append(live.node.feed._hear_soon)
+            database.on_commit.append(live.node.feed._hear_soon)
         first = await other.escalate_new()
         for each in (*operations, *ending):
             assert (await each.next_event())["handoff"]["id"] == first

@@ -42,7 +42,7 @@ def path(database_url: str) -> Path:
 async def test_who_is_cancelled_wherever_they_wait_leaves_nothing(cast: Cast, path: Path) -> None:
     session_id = (await cast.start_session()).id
     heard: list[object] = []
-    cast.database.on_commit.append(lambda *event: heard.append(event))
+    cast.database.on_commit.append(heard.append)
     before = await cast.all_rows()
 
     for place in count(1):

@@ -15,12 +15,13 @@ How the defects of broadcaster 0.3.1 are kept from mattering:
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from broadcaster import Broadcast, Event
 
+from db.events import EventRow
 from notify.broadcast.backend import DEFAULT_TIMING, InboxBackend, Timing, end_task
 from notify.broadcast.latest import EVERYTHING, Latest, Wakeup
 from notify.broadcast.memory import MemoryBackend
@@ -110,6 +111,11 @@ class Wakeups:
         account waits here.
         """
         self._outgoing.add(Wakeup(account_id, sequence))
+
+    def announce_commit(self, committed: Sequence[EventRow]) -> None:
+        """Announce what a transaction has stored, as `Database.on_commit` hears it."""
+        latest = committed[-1]
+        self.announce(latest.account_id, latest.sequence)
 
     async def listen(self) -> AsyncGenerator[Wakeup, None]:
         """Follow the announcements of all nodes until `stop`, whatever happens to the connection.
