@@ -148,6 +148,12 @@ def running_psa(psa: str, folder: Path) -> Iterator[PsaServer]:
         yield server
 
 
+def halo_psa(tmp_path: Path) -> Iterator[PsaServer]:
+    """Run a HaloPSA, whose protocol has the most steps: a module's fixture `server`, for `halo_desk` too."""
+    with running_psa("haloPsa", tmp_path / "psa") as server:
+        yield server
+
+
 @dataclass(frozen=True)
 class Desk:
     """The API with one PSA connected to it, and a worker for its notes."""
@@ -230,6 +236,12 @@ async def connected(
         if has_passed:
             await pass_test(cast.database, made["id"])
         yield Desk(api, psa, server, made["id"], make_notes_worker(api, request_seconds=request_seconds))
+
+
+async def halo_desk(server: PsaServer, database_url: str, cast: Cast) -> AsyncIterator[Desk]:
+    """Run the API with that HaloPSA connected to it: a module's fixture `desk`."""
+    async with connected("haloPsa", server, database_url, cast) as desk:
+        yield desk
 
 
 def make_notes_worker(api: Api, *, request_seconds: float = 20, redact: Any = None) -> NoteOutbox:  # noqa: ANN401

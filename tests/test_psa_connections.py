@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,6 +29,8 @@ from tests.psa import (
     Desk,
     connected,
     credentials_of,
+    halo_desk,
+    halo_psa,
     make_notes_worker,
     running_psa,
 )
@@ -56,16 +57,8 @@ NOWHERE = "sqlite:///nowhere.db"  # not opened
 SECRETS = ("cw-private-key", "at-secret", "halo-secret", "other-secret")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PsaServer]:
-    with running_psa("haloPsa", tmp_path / "psa") as server:
-        yield server
-
-
-@pytest.fixture
-async def desk(server: PsaServer, database_url: str, cast: Cast) -> AsyncIterator[Desk]:
-    async with connected("haloPsa", server, database_url, cast) as desk:
-        yield desk
+server = pytest.fixture(halo_psa)
+desk = pytest.fixture(halo_desk)
 
 
 def paused(verb: str) -> str:

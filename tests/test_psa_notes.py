@@ -1,7 +1,6 @@
 """A handoff's note is put into its ticket once, whatever happens on the way, and the ledger tells."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.assessing import SAID, Told, assess
 from tests.cast import Cast
 from tests.client import Api
 from tests.mailing import make_outbox
-from tests.psa import PSAS, Desk, connected, make_notes_worker, marker, running_psa
+from tests.psa import PSAS, Desk, connected, halo_desk, halo_psa, make_notes_worker, marker, running_psa
 from tests.servers.psa import PsaServer, Trouble, answered, dropped, hanging, said
 from tests.servers.smtp import SmtpServer
 from tests.workers import attempts_at
@@ -27,18 +26,8 @@ ADD = {"connectWise": "/notes", "autotask": "/Notes", "haloPsa": "/api/actions"}
 TEXT = {"connectWise": "text", "autotask": "description", "haloPsa": "note"}
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PsaServer]:
-    """A HaloPSA, whose protocol has the most steps."""
-    with running_psa("haloPsa", tmp_path / "psa") as server:
-        yield server
-
-
-@pytest.fixture
-async def desk(server: PsaServer, database_url: str, cast: Cast) -> AsyncIterator[Desk]:
-    """The API with that HaloPSA connected."""
-    async with connected("haloPsa", server, database_url, cast) as desk:
-        yield desk
+server = pytest.fixture(halo_psa)
+desk = pytest.fixture(halo_desk)
 
 
 @pytest.mark.parametrize("psa", PSAS)

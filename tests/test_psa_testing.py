@@ -1,8 +1,6 @@
 """No note goes over a connection before it has passed a test; a ticket's fault is that of its note alone."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +10,11 @@ from notify.psa.outbox import GIVE_UP_AFTER
 from schema.context import utc_now
 from tests.cast import Cast
 from tests.mailing import change_deliveries
-from tests.psa import ROTATE, Desk, connected, credentials_of, running_psa
+from tests.psa import ROTATE, Desk, connected, credentials_of, halo_desk, halo_psa
 from tests.servers.psa import PsaServer, answered
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PsaServer]:
-    with running_psa("haloPsa", tmp_path / "psa") as server:
-        yield server
-
-
-@pytest.fixture
-async def desk(server: PsaServer, database_url: str, cast: Cast) -> AsyncIterator[Desk]:
-    async with connected("haloPsa", server, database_url, cast) as desk:
-        yield desk
+server = pytest.fixture(halo_psa)
+desk = pytest.fixture(halo_desk)
 
 
 @pytest.mark.parametrize("automatic", [False, True])
