@@ -1,4 +1,4 @@
-"""How a worker takes a mail from due to done.
+"""How a worker takes a mail, or a note, from due to done.
 
     PENDING --begin--> SENDING --settle--> SENT
                                --settle--> PENDING, due again later
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     Update,
     Uuid,
+    and_,
     any_,
     column,
     func,
@@ -46,7 +47,7 @@ class Attempt:
     number: int  #: 1 for the first
     finished_at: datetime
     accepted: bool
-    code: int | None  #: the SMTP reply code, None where no reply came
+    code: int | None  #: of the reply, by SMTP or HTTP; None where none came
     text: str
 
 
@@ -62,29 +63,16 @@ class Settlement:
 
 async def skip(tx: Transaction, delivery_id: UUID, lease: UUID, reason: SkipReason) -> bool:
     """Record why a leased delivery is not made; False where the lease was lost."""
-    return await _settle(tx, delivery_id, lease, {"status": DeliveryStatus.SKIPPED, "reason": reason})
+    is_leased = and_(deliveries.c.id == delivery_id, deliveries.c.leased_by == lease)
+    skipped = {"status": DeliveryStatus.SKIPPED, "reason": reason, "lease_until": None, "leased_by": None}
+    return await tx.execute(update(deliveries).where(tx.own(deliveries), is_leased).values(skipped)) == 1
 
 
-async def settle_sent(tx: Transaction, delivery_id: UUID, lease: UUID, attempt: Attempt) -> bool:
-    """Record that the mail server accepted the mail; False where the lease was lost."""
-    await _finish_attempt(tx, delivery_id, attempt)
-    values = {"status": DeliveryStatus.SENT, "sent_at": attempt.finished_at, "error": None}
-    return await _settle(tx, delivery_id, lease, values)
-
-
-async def settle_failed(tx: Transaction, delivery_id: UUID, lease: UUID, attempt: Attempt) -> bool:
-    """Record that the mail will not be tried again; False where the lease was lost."""
-    await _finish_attempt(tx, delivery_id, attempt)
-    return await _settle(tx, delivery_id, lease, {"status": DeliveryStatus.FAILED, "error": attempt.text})
-
-
-async def settle_later(
-    tx: Transaction, delivery_id: UUID, lease: UUID, attempt: Attempt, *, due_at: datetime
-) -> bool:
-    """Record a fault that may pass and when to try again; False where the lease was lost."""
-    await _finish_attempt(tx, delivery_id, attempt)
-    values = {"status": DeliveryStatus.PENDING, "error": attempt.text, "due_at": due_at}
-    return await _settle(tx, delivery_id, lease, values)
+async def settle(tx: Transaction, lease: UUID, settlement: Settlement) -> bool:
+    """Record the answer to an attempt; False where the lease was lost: the attempt is recorded alone."""
+    values = {**_answer(settlement), "lease": lease}
+    await run(tx, _FINISH, values)
+    return bool(await run(tx, _SETTLE, values))
 
 
 async def settle_all(tx: Transaction, lease: UUID, settlements: Sequence[Settlement]) -> None:
@@ -93,14 +81,13 @@ async def settle_all(tx: Transaction, lease: UUID, settlements: Sequence[Settlem
     Deliveries are changed in the order of their ids, as by all who change several.
     """
     in_order = sorted(settlements, key=lambda settlement: settlement.delivery_id)
-    rows = [_answer(settlement) for settlement in in_order]
     if tx.is_postgresql:
+        rows = [_answer(settlement) for settlement in in_order]
         columns = {name: [row[name] for row in rows] for name in _ANSWER}
-        await run(tx, _together, {**columns, "lease": lease})
+        await run(tx, _TOGETHER, {**columns, "lease": lease})
         return
-    for row in rows:
-        for statement in _one_by_one:
-            await run(tx, statement, {**row, "lease": lease})
+    for settlement in in_order:
+        await settle(tx, lease, settlement)
 
 
 _ANSWER: dict[str, TypeEngine[Any]] = {
@@ -179,33 +166,6 @@ def _settling_together() -> Update:
     return settle.add_cte(finish.returning(delivery_attempts.c.number).cte("finished"))
 
 
-_together = _settling_together()
-_one_by_one = _settling({name: value(name, kind) for name, kind in _ANSWER.items()})
-
-
-def _leased(tx: Transaction, delivery_id: UUID, lease: UUID) -> tuple[ColumnElement[bool], ...]:
-    return tx.own(deliveries), deliveries.c.id == delivery_id, deliveries.c.leased_by == lease
-
-
-async def _settle(tx: Transaction, delivery_id: UUID, lease: UUID, values: dict[str, Any]) -> bool:
-    statement = (
-        update(deliveries)
-        .where(*_leased(tx, delivery_id, lease))
-        .values(lease_until=None, leased_by=None, **values)
-    )
-    return await tx.execute(statement) == 1
-
-
-async def _finish_attempt(tx: Transaction, delivery_id: UUID, attempt: Attempt) -> None:
-    """Complete the record of the attempt, also where the lease was lost meanwhile: it did happen."""
-    own = (tx.own(delivery_attempts), delivery_attempts.c.delivery_id == delivery_id)
-    await tx.execute(
-        update(delivery_attempts)
-        .where(*own, delivery_attempts.c.number == attempt.number)
-        .values(
-            finished_at=attempt.finished_at,
-            accepted=attempt.accepted,
-            reply_code=attempt.code,
-            reply_text=attempt.text,
-        )
-    )
+_TOGETHER = _settling_together()
+_FINISH, _settle = _settling({name: value(name, kind) for name, kind in _ANSWER.items()})
+_SETTLE = _settle.returning(deliveries.c.id)

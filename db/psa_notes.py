@@ -1,8 +1,8 @@
 """Notes in tickets: deliveries without a recipient.
 
-    PENDING --begin--> SENDING --settle_sent--> SENT
-                               --settle_later--> PENDING, due again later
-                               --settle_failed--> FAILED --ask_again--> PENDING
+    PENDING --begin--> SENDING --settle--> SENT
+                               --settle--> PENDING, due again later
+                               --settle--> FAILED --ask_again--> PENDING
 
 The settling is that of mails (`db/outbox.py`). A note may be begun by the one worker that has leased its
 connection (`db/psa_leases.py`). Until the connection has passed a test, its notes wait, and `error` says so.

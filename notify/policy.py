@@ -1,6 +1,5 @@
-"""Who is told of an escalation, over which channel and when. Pure: values in, values out."""
+"""Who is told of an escalation, over which channel and when: values in, values out."""
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,13 +19,12 @@ from db.enums import (
 )
 from db.handoffs import HandoffRow
 from db.users import UserRow
+from notify.backoff import pause_after
 
 #: After this long a mail that the server keeps refusing for now is given up, if it was tried so often: within
 #: 25 minutes or more. What waited for hours, because no worker ran, may meet a server that greylists.
 GIVE_UP_AFTER = timedelta(hours=4)
 FEWEST_ATTEMPTS = 12
-_FIRST_RETRY_SECONDS = 5.0
-_LONGEST_RETRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +143,7 @@ _ENDED = {
 
 
 def retry_at(attempt: int, *, created_at: datetime, now: datetime) -> datetime | None:
-    """Return when to try again after the given failed attempt (1 is the first); None to give up.
-
-    Doubles from 5 seconds to 10 minutes, each time anywhere between half and the whole of it, so that
-    the mails of an outage do not all come back at once.
-    """
+    """Return when to try a mail again after the given failed attempt (1 is the first); None to give up."""
     if now - created_at >= GIVE_UP_AFTER and attempt >= FEWEST_ATTEMPTS:
         return None
-    longest = min(_FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, 10), _LONGEST_RETRY_SECONDS)
-    return now + timedelta(seconds=longest * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
+    return now + pause_after(attempt)

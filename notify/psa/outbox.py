@@ -11,20 +11,20 @@ A worker that dies leaves its leases behind; when they end, another takes over, 
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from db import handoffs, outbox, psa_connections, psa_leases, psa_notes
-from db.enums import EventKind
+from db.enums import DeliveryStatus, EventKind
 from db.events import append_about
-from db.outbox import Attempt
+from db.outbox import Attempt, Settlement
 from db.psa_connections import PsaConnectionRow
 from db.psa_leases import LeasedConnection
 from db.psa_notes import NoteRow
 from db.session import Database, Transaction, new_id
+from notify.backoff import pause_after
 from notify.psa.faults import NoteVisible, PsaAmbiguous, PsaFault, PsaRefused, PsaUnavailable, TicketRefused
 from notify.psa.gateway import Gateway
 from notify.psa.note_text import marker_of, read_facts, write_note
@@ -41,10 +41,8 @@ LEASE = timedelta(seconds=300)
 _LONGEST_NOTE_SECONDS = 120.0
 _CONNECTIONS_AT_ONCE = 4
 _NOTES_A_TURN = 20
-_FIRST_RETRY_SECONDS = 5.0
-_LONGEST_RETRY_SECONDS = 600.0
 #: What may have been carried out may take a while to show.
-_AMBIGUOUS_WAITS_SECONDS = 30.0
+_AMBIGUOUS_WAITS = timedelta(seconds=30)
 #: How long the other notes of a connection wait, at most, when the PSA did not take one for now.
 _CONNECTION_WAITS = timedelta(seconds=60)
 _UNREADABLE_WAITS = timedelta(minutes=10)
@@ -196,9 +194,8 @@ class NoteOutbox:
         await psa_connections.record(tx, connection.id, error=None, at=now)
         handoff = await handoffs.note_pushed(tx, note.handoff_id, note_id)
         said = f"note {note_id} in ticket {note.psa_ticket_id}"
-        if handoff is None or not await outbox.settle_sent(
-            tx, note.id, lease, _attempt(note, now, accepted=True, code=None, text=said)
-        ):
+        settlement = _settlement(note, DeliveryStatus.SENT, now, text=said)
+        if handoff is None or not await outbox.settle(tx, lease, settlement):
             raise _LeaseLost
         summary = f"put a note into ticket {note.psa_ticket_id} of {connection.name}"
         await append_about(tx, EventKind.PSA_NOTE_PUSHED, handoff, None, summary, at=now)
@@ -217,29 +214,34 @@ class NoteOutbox:
             more["paused"] = True  # no other note may become visible before somebody has looked
         if not isinstance(fault, TicketRefused):
             await psa_connections.record(tx, connection.id, error=fault.text, at=now, **more)
-        attempt = _attempt(note, now, accepted=False, code=fault.code, text=fault.text)
-        if due_at is None:
-            await outbox.settle_failed(tx, note.id, lease, attempt)
-        else:
-            await outbox.settle_later(tx, note.id, lease, attempt, due_at=due_at)
+        status = DeliveryStatus.FAILED if due_at is None else DeliveryStatus.PENDING
+        settlement = _settlement(note, status, now, code=fault.code, text=fault.text, due_at=due_at)
+        await outbox.settle(tx, lease, settlement)
         what = {"delivery_id": str(note.id), "attempt": note.attempts, "code": fault.code}
         log.warning("note not accepted", extra=what)
 
 
 def retry_at(fault: PsaFault, attempt: int, *, asked_at: datetime, now: datetime) -> datetime | None:
-    """Return when to try again after the given failed attempt (1 is the first); None to give up.
+    """Return when to try a note again after the given failed attempt (1 is the first); None to give up.
 
-    As long as the PSA asks for; else doubling from 5 seconds to 10 minutes, each time anywhere between half
-    and the whole of it, and at least half a minute where the note may be there already.
+    Not before the time that the PSA asks for, nor sooner than in half a minute where the note may be there
+    already.
     """
     if not isinstance(fault, PsaUnavailable) or now - asked_at >= GIVE_UP_AFTER:
         return None
-    longest = min(_FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, 10), _LONGEST_RETRY_SECONDS)
-    seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)
-    if isinstance(fault, PsaAmbiguous):
-        seconds = max(seconds, _AMBIGUOUS_WAITS_SECONDS)
-    return now + timedelta(seconds=max(seconds, fault.retry_after or 0.0))
+    pause = max(pause_after(attempt), timedelta(seconds=fault.retry_after or 0.0))
+    return now + (max(pause, _AMBIGUOUS_WAITS) if isinstance(fault, PsaAmbiguous) else pause)
 
 
-def _attempt(note: NoteRow, at: datetime, *, accepted: bool, code: int | None, text: str) -> Attempt:
-    return Attempt(number=note.attempts, finished_at=at, accepted=accepted, code=code, text=text)
+def _settlement(
+    note: NoteRow,
+    status: DeliveryStatus,
+    at: datetime,
+    *,
+    code: int | None = None,
+    text: str,
+    due_at: datetime | None = None,
+) -> Settlement:
+    accepted = status == DeliveryStatus.SENT
+    attempt = Attempt(number=note.attempts, finished_at=at, accepted=accepted, code=code, text=text)
+    return Settlement(delivery_id=note.id, attempt=attempt, status=status, due_at=due_at)
