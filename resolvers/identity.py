@@ -13,6 +13,7 @@ from db.users import UserRow
 from resolvers.api_keys import read_token
 from resolvers.credentials import hash_secret
 from resolvers.errors import Forbidden, Unauthenticated
+from resolvers.permissions import require_user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def caller_of_proof(user: UserRow | None, proof: Proof, *, event_sequence: int |
         Unauthenticated: there is no such user, they may not sign in, or were signed out after the token
             was issued. A token that does not say when it was issued counts as older than any sign-out.
     """
-    user = _allowed(user)
+    user = require_user(user)
     ended_at = user.tokens_not_before
     if ended_at is not None and (proof.issued_at is None or proof.issued_at < ended_at):
         raise Unauthenticated("You were signed out. Sign in again.")
@@ -67,7 +68,7 @@ async def caller_of_key(database: Database, token: str) -> Caller:
         raise Unauthenticated("This API key is not valid. Get a new one.")
     if found.key.revoked_at is not None:
         raise Unauthenticated("This API key was revoked. Get a new one.")
-    return Caller(user=_allowed(found.user), key=found.key, event_sequence=found.event_sequence)
+    return Caller(user=require_user(found.user), key=found.key, event_sequence=found.event_sequence)
 
 
 def require_full(caller: Caller) -> None:
@@ -91,12 +92,6 @@ def require_full_to_read(caller: Caller) -> None:
             "This API key may only feed sessions in (scope INGEST): it reads neither handoffs nor addresses "
             "of people. Use one with scope FULL."
         )
-
-
-def _allowed(user: UserRow | None) -> UserRow:
-    if user is None or not user.may_sign_in:
-        raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")
-    return user
 
 
 def _is_secret(secret: str, secret_hash: str) -> bool:

@@ -9,8 +9,9 @@ from db.handoffs import HandoffRow
 from db.session import Transaction
 from db.users import UserRow
 from resolvers.briefings import Gathered, gather
-from resolvers.errors import BadInput, HandoffNotFound, Unauthenticated
+from resolvers.errors import BadInput, HandoffNotFound
 from resolvers.handoffs import claim
+from resolvers.permissions import require_user
 from resolvers.policies import update_preferences
 
 
@@ -79,7 +80,4 @@ async def quiet_reminders(tx: Transaction, user_id: UUID, *, now: datetime) -> N
 
 
 async def _recipient(tx: Transaction, user_id: UUID) -> UserRow:
-    user = (await users.by_ids(tx, [user_id])).get(user_id)
-    if user is None or not user.may_sign_in:
-        raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")
-    return user
+    return require_user((await users.by_ids(tx, [user_id])).get(user_id))

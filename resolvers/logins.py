@@ -7,7 +7,8 @@ from db import logins, system, users
 from db.session import SystemTransaction, Transaction
 from db.users import UserRow
 from resolvers.credentials import hash_secret, new_secret
-from resolvers.errors import LoginLinkSpent, Unauthenticated
+from resolvers.errors import LoginLinkSpent
+from resolvers.permissions import require_user
 
 VALID_FOR = timedelta(minutes=10)
 #: A person gets no second link before: whoever knows an address could flood its mailbox.
@@ -46,7 +47,4 @@ async def use_link(tx: Transaction, secret: str, *, now: datetime) -> UserRow:
     user_id = await logins.use(tx, hash_secret(secret), at=now)
     if user_id is None:
         raise LoginLinkSpent
-    user = (await users.by_ids(tx, [user_id]))[user_id]
-    if not user.may_sign_in:
-        raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")
-    return user
+    return require_user((await users.by_ids(tx, [user_id]))[user_id])

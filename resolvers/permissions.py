@@ -2,9 +2,20 @@
 
 from db.enums import ADMIN_ROLES
 from db.users import UserRow
-from resolvers.errors import Forbidden
+from resolvers.errors import Forbidden, Unauthenticated
 
 ADMINS_ONLY = "Admin access required"
+
+
+def require_user(user: UserRow | None) -> UserRow:
+    """Return the user whom a token or a link names, and refuse who may not sign in.
+
+    Raises:
+        Unauthenticated: there is no such user, or they are deactivated or deleted.
+    """
+    if user is None or not user.may_sign_in:
+        raise Unauthenticated("This user cannot sign in any more. Ask an admin of the account.")
+    return user
 
 
 def require_responder(viewer: UserRow) -> None:
