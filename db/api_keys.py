@@ -57,10 +57,7 @@ async def by_ids(tx: Transaction, key_ids: Sequence[UUID]) -> dict[UUID, ApiKeyR
 
 async def page(tx: Transaction, page: Page) -> list[ApiKeyRow]:
     """Return a page of the account's keys, newest first, and one more row if there is a next page."""
-    statement = _select(tx).order_by(*_NEWEST.order()).limit(page.limit)
-    if page.after is not None:
-        statement = statement.where(_NEWEST.is_after(page.after))
-    return await tx.fetch_all(statement, ApiKeyRow)
+    return await tx.fetch_all(_NEWEST.page_of(_select(tx), page), ApiKeyRow)
 
 
 async def count(tx: Transaction) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, literal, tuple_
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, literal, tuple_
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class SortKey:
 
     def _directed(self, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
         return [column.desc() if self.descending else column.asc() for column in columns]
+
+    def page_of(self, rows: Select[Any], page: Page) -> Select[Any]:
+        """Return the statement that reads a page of these rows, in this order."""
+        following = rows if page.after is None else rows.where(self.is_after(page.after))
+        return following.order_by(*self.order()).limit(page.limit)
 
     def is_after(self, values: tuple[Any, ...]) -> ColumnElement[bool]:
         """Return the condition that a row comes after the one with these key values, or parameters."""

@@ -82,10 +82,7 @@ async def lock(tx: Transaction, connection_id: UUID) -> PsaConnectionRow | None:
 
 async def page(tx: Transaction, page: Page) -> list[PsaConnectionRow]:
     """Return up to `page.limit` connections, newest first. The sort key is (created_at, id)."""
-    statement = _select(tx).order_by(*_NEWEST.order()).limit(page.limit)
-    if page.after is not None:
-        statement = statement.where(_NEWEST.is_after(page.after))
-    return await tx.fetch_all(statement, PsaConnectionRow)
+    return await tx.fetch_all(_NEWEST.page_of(_select(tx), page), PsaConnectionRow)
 
 
 async def count(tx: Transaction) -> int:

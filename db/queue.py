@@ -86,11 +86,8 @@ async def page(tx: Transaction, wanted: QueueFilter, order: QueueOrder, page: Pa
     The sort key is (created_at, id), for PRIORITY_FIRST (priority, created_at, id). The order is that of
     a partial index over the unclaimed, so the cost does not grow with the handoffs ever made.
     """
-    key = _ORDERS[order]
-    statement = select(*columns_of(HandoffRow, handoffs)).where(*_wanted(tx, wanted))
-    if page.after is not None:
-        statement = statement.where(key.is_after(page.after))
-    return await tx.fetch_all(statement.order_by(*key.order()).limit(page.limit), HandoffRow)
+    waiting = select(*columns_of(HandoffRow, handoffs)).where(*_wanted(tx, wanted))
+    return await tx.fetch_all(_ORDERS[order].page_of(waiting, page), HandoffRow)
 
 
 async def count(tx: Transaction, wanted: QueueFilter) -> int:

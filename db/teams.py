@@ -79,10 +79,7 @@ async def by_name(tx: Transaction, name: str) -> TeamRow | None:
 
 async def page(tx: Transaction, page: Page) -> list[TeamRow]:
     """Return up to `page.limit` teams of the account. The sort key is (name, id)."""
-    statement = _select(tx).order_by(*_BY_NAME.order()).limit(page.limit)
-    if page.after is not None:
-        statement = statement.where(_BY_NAME.is_after(page.after))
-    return await tx.fetch_all(statement, TeamRow)
+    return await tx.fetch_all(_BY_NAME.page_of(_select(tx), page), TeamRow)
 
 
 async def all_of_account(tx: Transaction) -> list[TeamRow]:

@@ -112,10 +112,7 @@ async def in_account(tx: Transaction) -> list[UserRow]:
 
 async def page(tx: Transaction, page: Page, *, active: bool | None) -> list[UserRow]:
     """Return up to `page.limit` users who are not deleted. The sort key is (name, id)."""
-    statement = _select(*_listed(tx, active)).order_by(*BY_NAME.order()).limit(page.limit)
-    if page.after is not None:
-        statement = statement.where(BY_NAME.is_after(page.after))
-    return await tx.fetch_all(statement, UserRow)
+    return await tx.fetch_all(BY_NAME.page_of(_select(*_listed(tx, active)), page), UserRow)
 
 
 async def count(tx: Transaction, *, active: bool | None) -> int:
