@@ -12,38 +12,21 @@ makes the event; of the product also from its answer, which is when the escalati
 """
 
 import asyncio
-import os
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
-from uuid import UUID
+from typing import Any
 
 import click
-import httpx
-import orjson
 
+from bench.fanout_ways import Clients, Way, running_clients, running_peer, running_product
 from bench.processes import cpu_seconds, memory, pin, prepare
-from db import migrate
-from db.session import Database
-from server.auth import Tokens
-from tests.cast import Cast, make_cast
-from tests.client import CREATE, SECRET
 from tests.servers.postgres import PostgresServer
-from tests.servers.processes import HandoffProcess, free_port
-from tests.sockets import eventually
-from tests.workers import closing, start
 
 DATABASE = "bench_fanout"
 WAYS = ("product", "for each", "mercurius", "uvicorn")
-PEER = Path(__file__).parent / "peers" / "node-fanout"
 #: What a live queue shows of each entry.
 QUEUE = """
 subscription { queueChanged { cursor missedBefore kind handoff {
@@ -58,7 +41,6 @@ _WINDOW = 4096  #: bytes that a client which will be frozen takes before it read
 #: More dashboards would need so long to be filled that the frozen ones were cut off before the measurement.
 _MOST_BESIDE_FROZEN = 1000
 _MOST_FOR_EACH = 2000  #: dashboards; 10,000 take a quarter of a minute for each event
-_PATIENCE = 60.0
 _WARM_UPS = 5  #: at most, before either measurement
 _CALM_SECONDS = 0.05
 
@@ -86,72 +68,6 @@ class Figures:
             *(f"{statistics.median(found):.1f}" for found in (self.cpu, self.memory)),
             f"{statistics.median(self.connect):.2f}",
         ]
-
-
-class Clients:
-    """The process of the dashboards."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def tell(self, do: str, **told: object) -> Any:  # noqa: ANN401 (as told)
-        """Tell the process to do something, and return what it says."""
-        pipe_in, pipe_out = self._process.stdin, self._process.stdout
-        assert pipe_in is not None and pipe_out is not None  # noqa: PT018, S101 (it was started with both)
-        pipe_in.write(orjson.dumps({"do": do, **told}) + b"\n")
-        return orjson.loads(await pipe_out.readline() or b"null")
-
-
-@asynccontextmanager
-async def running_clients() -> AsyncIterator[Clients]:
-    """Run a process of dashboards."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.dashboards",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        limit=1 << 26,
-    )
-    try:
-        yield Clients(process)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A server that is measured: how to make it tell an event."""
-
-    pid: int
-    port: int
-    token: str  #: of the dashboards
-    cast: Cast | None = None  #: of the product
-    #: Of the product, to be escalated. Started before the node: it would not hear of what others write.
-    sessions: list[UUID] = field(default_factory=list)
-
-    @classmethod
-    async def of_product(cls, node: HandoffProcess, port: int, cast: Cast, sessions: list[UUID]) -> Self:
-        """Measure a node."""
-        token = Tokens(SECRET).sign(cast.vera.id, valid_for=timedelta(hours=1))
-        return cls(node.pid, port, token, cast, sessions)
-
-    async def ask(
-        self, clients: Clients, count: int, notes: str | None = None, within: float = _PATIENCE
-    ) -> Any:  # noqa: ANN401 (as the clients say)
-        """Make an event, and wait until so many clients have it."""
-        if self.cast is None:
-            body: dict[str, object] = {"query": "mutation { tell }"}
-            token = ""
-        else:
-            wanted = {"sessionId": str(self.sessions.pop()), "intent": "ESCALATE", "notes": notes}
-            body = {"query": CREATE, "variables": {"input": wanted}}
-            token = Tokens(SECRET).sign(self.cast.alice.id, valid_for=timedelta(hours=1))
-        return await clients.tell(
-            "ask", port=self.port, body=body, token=token, wait_for=count, within=within
-        )
 
 
 @click.command()
@@ -196,8 +112,7 @@ class Bench:
 
     async def measure(self, name: str, count: int, figures: Figures, frozen: int = 0) -> None:
         """Measure one turn of a way."""
-        opened = self._product if name in {"product", "for each"} else self._peer
-        async with opened(name) as way, running_clients() as clients:
+        async with self._running(name) as way, running_clients() as clients:
             pin(way.pid)
             target = {"host": "127.0.0.1", "port": way.port, "token": way.token, "document": QUEUE}
             first = min(20, count // 2)
@@ -221,6 +136,14 @@ class Bench:
                     self._check(await way.ask(clients, count - frozen, _BULK), count - frozen)
             for _ in range(self._events):
                 await self._tell(way, clients, count - frozen, figures)
+
+    def _running(self, name: str) -> AbstractAsyncContextManager[Way]:
+        if name in {"product", "for each"}:
+            most = 2 * (_WARM_UPS + self._events) + _BULKS
+            return running_product(self._url, is_shared=name == "product", escalations=most)
+        if not self._frame:
+            raise click.UsageError("The first way is the product: the others send its event.")
+        return running_peer(name, self._frame, self._folder)
 
     async def _tell(self, way: Way, clients: Clients, count: int, figures: Figures) -> None:
         spent = cpu_seconds(way.pid)
@@ -260,74 +183,6 @@ class Bench:
             if now - spent < 0.1:
                 return
             spent = now
-
-    @asynccontextmanager
-    async def _product(self, name: str) -> AsyncIterator[Way]:
-        database = Database(self._url)
-        async with database.owning() as tx:
-            await migrate.downgrade(tx, "base")
-            await migrate.upgrade(tx)
-        cast, port = await make_cast(database), free_port()
-        most = 2 * (_WARM_UPS + self._events) + _BULKS
-        sessions = [(await cast.start_session("The VPN drops after an hour")).id for _ in range(most)]
-        settings = {
-            "HANDOFF_SECRET": SECRET,
-            "HANDOFF_DATABASE_URL": self._url,
-            "HANDOFF_PORT": str(port),
-            "HANDOFF_WORKER": "off",
-            "HANDOFF_SHARED_STREAMS": str(name == "product").lower(),
-            "HANDOFF_SOCKETS_PER_USER": "20000",
-            "HANDOFF_CONNECT_LIMIT": "100000/minute",
-            "HANDOFF_MUTATION_LIMIT": "1000/second",
-        }
-        node = HandoffProcess("serve", env=settings, ready_url=f"http://127.0.0.1:{port}/readyz")
-        with closing(node):
-            await start(node)
-            yield await Way.of_product(node, port, cast, sessions)
-        await database.dispose()
-
-    @asynccontextmanager
-    async def _peer(self, name: str) -> AsyncIterator[Way]:
-        if not self._frame:
-            raise click.UsageError("The first way is the product: the others send its event.")
-        port = free_port()
-        env = {
-            "PATH": os.environ["PATH"],
-            "PORT": str(port),
-            "FRAME": self._frame,
-            "PYTHONPATH": str(Path.cwd()),
-        }
-        if name == "mercurius":
-            env["EVENT"] = orjson.dumps(orjson.loads(self._frame)["payload"]["data"]["queueChanged"]).decode()
-            process = await asyncio.create_subprocess_exec(
-                "node", "server.mjs", cwd=await self._installed(), env=env
-            )
-        else:
-            process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.broadcast", env=env)
-        try:
-            await eventually(lambda: _answers(port))
-            yield Way(process.pid, port, "")
-        finally:
-            process.kill()
-            await process.wait()
-
-    async def _installed(self) -> Path:
-        """Return a folder with the peer's program and packages."""
-        folder = self._folder / PEER.name
-        if not folder.exists():
-            shutil.copytree(PEER, folder, ignore=shutil.ignore_patterns("node_modules"))
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: ASYNC221, S603 (alone)
-        return folder
-
-
-async def _answers(port: int) -> bool:
-    try:
-        async with httpx.AsyncClient() as http:
-            await http.get(f"http://127.0.0.1:{port}/")
-    except httpx.TransportError:
-        return False
-    return True
 
 
 if __name__ == "__main__":
