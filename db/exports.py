@@ -89,7 +89,7 @@ class ToldRow:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One conversation with a mail server."""
+    """One conversation with a mail server or a PSA."""
 
     delivery_id: UUID
     number: int  #: 1, 2, 3 … within the delivery

@@ -1,5 +1,6 @@
-"""The few statements that cross accounts: identity, the feed's counters, nodes, and the outbox's leases.
+"""Statements that cross accounts: identity, the feed's counters, nodes, what the clock finds due, and leases.
 
+Besides them only PSA leases, figures, refusals and what is forgotten do, each in a module of its own.
 Everything else in db/ takes the transaction of one account.
 """
 

@@ -49,20 +49,15 @@ async def tell(
     await deliveries.add(tx, handoff.id, kind, handoff.round, planned, at=now)
 
 
-async def tell_if_unreached(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> bool:
-    """Tell the one who escalated, once a round, that nobody could be told; return whether that was so.
+async def tell_if_unreached(tx: Transaction, handoff: HandoffRow, *, now: datetime) -> None:
+    """Tell the one who escalated, once a round, where nobody could be told of it.
 
     Nobody could be told when no delivery has arrived or may still arrive.
     """
     is_waiting = handoff.intent == HandoffIntent.ESCALATE and handoff.state == HandoffState.OPEN
     if not is_waiting or await deliveries.is_hopeful(tx, handoff.id):
-        return False
-    if await _mail_escalator(tx, handoff, DeliveryKind.UNREACHED, now=now):
+        return
+    mail = NewDelivery(recipient_id=handoff.handed_off_by_id, channel=Channel.EMAIL, due_at=now)
+    if await deliveries.add_once(tx, handoff.id, DeliveryKind.UNREACHED, handoff.round, mail, at=now):
         log.warning("nobody can be reached", extra={"handoff_id": str(handoff.id)})
         await append_about(tx, EventKind.ESCALATION_UNREACHED, handoff, None, "found nobody to tell", at=now)
-    return True
-
-
-async def _mail_escalator(tx: Transaction, handoff: HandoffRow, kind: DeliveryKind, *, now: datetime) -> bool:
-    mail = NewDelivery(recipient_id=handoff.handed_off_by_id, channel=Channel.EMAIL, due_at=now)
-    return await deliveries.add_once(tx, handoff.id, kind, handoff.round, mail, at=now)

@@ -49,9 +49,8 @@ async def update_preferences(
     Raises:
         BadInput: both channels would be off; an escalation must be able to reach its responders.
     """
-    viewer = await users.lock(
-        tx, viewer.id
-    )  # as another request, or an earlier mutation of this one, left it
+    # As another request, or an earlier mutation of this one, left it.
+    viewer = await users.lock(tx, viewer.id)
     wanted = replace(viewer, **changes)  # type: ignore[arg-type]  # each change is a flag of the row
     if wanted.mute_push and wanted.mute_email:
         raise BadInput("Only one of mutePush and muteEmail can be on: escalations must be able to reach you.")

@@ -74,11 +74,6 @@ class Fanout:
             if not self._followers:
                 self._end()
 
-    @property
-    def is_followed(self) -> bool:
-        """Whether anybody follows."""
-        return bool(self._followers)
-
     def offer(self, event: EventRow) -> None:
         """Take an event. More than a subscription's own queue would hold go to the own queues."""
         self._latest = event.sequence

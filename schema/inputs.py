@@ -1,4 +1,4 @@
-"""The inputs of queries and mutations, but for sessions (`session_inputs.py`) and PSAs (`psa_inputs.py`)."""
+"""The inputs of queries and mutations, but for those about sessions, people and PSAs."""
 
 from datetime import timedelta
 from typing import Any

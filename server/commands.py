@@ -130,8 +130,8 @@ async def list_keys(settings: Settings, account: str) -> list[str]:
     """Return a line for each API key of the account with this name."""
     async with reading(settings, account) as tx:
         found = await api_keys.all_of_account(tx)
-        people = await users.by_ids(tx, [key.user_id for key in found])
-    return [_line(key, people[key.user_id]) for key in found]
+        holders = await users.by_ids(tx, [key.user_id for key in found])
+    return [_line(key, holders[key.user_id]) for key in found]
 
 
 async def revoke_key(settings: Settings, key_id: UUID) -> str:
