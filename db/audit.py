@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 
-from db.enums import Channel, DeliveryKind, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
+from db.enums import ASKING_KINDS, Channel, DeliveryStatus, HandoffIntent, HandoffState, SkipReason
 from db.models import deliveries, handoffs
 from db.session import Transaction
 
@@ -62,7 +62,7 @@ def _of_each(made: ColumnElement[bool], now: datetime) -> Select[tuple[object, .
     tells = and_(
         deliveries.c.account_id == handoffs.c.account_id,
         deliveries.c.handoff_id == handoffs.c.id,
-        deliveries.c.kind.in_((DeliveryKind.ESCALATION, DeliveryKind.REMINDER)),
+        deliveries.c.kind.in_(ASKING_KINDS),
     )
     is_open = deliveries.c.status.in_(_OPEN)
     # Whoever has turned pushes off and acknowledges an escalation leaves only a mail that is not needed.
