@@ -1,4 +1,7 @@
-"""What the commands of `server/cli` do: each opens the database, one transaction, and closes both."""
+"""What the commands of `server/cli` do: each opens the database, one transaction, and closes both.
+
+Those about users and teams stand in modules of their own.
+"""
 
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,15 +13,14 @@ from uuid import UUID
 
 from db import api_keys, migrate, psa_leases, system, users
 from db.api_keys import ApiKeyRow
-from db.enums import ApiKeyScope, Role
+from db.enums import ApiKeyScope
 from db.exports import Span
 from db.session import Database, Transaction, new_id
 from db.users import UserRow
 from notify.psa.vault import CredentialsUnreadable
-from resolvers import admin, people
+from resolvers import admin
 from resolvers import api_keys as keys
 from resolvers.errors import BadInput, NotFound
-from resolvers.people import UserChanges
 from schema.context import utc_now
 from server import auditing, exporting, importing
 from server.auth import Tokens
@@ -59,62 +61,6 @@ async def add_account(settings: Settings, name: str) -> UUID:
     """Create an account and return its id."""
     async with opened(settings) as database, database.transaction(new_id()) as tx:
         return await admin.create_account(tx, name, now=utc_now())
-
-
-async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:
-    """Add a user to the account with this name and return the id."""
-    async with changing(settings, account) as tx:
-        return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
-
-
-async def list_users(settings: Settings, account: str) -> list[str]:
-    """Return a line for each user of the account with this name."""
-    async with reading(settings, account) as tx:
-        found = await users.in_account(tx)
-    return [user_line(user) for user in found]
-
-
-def user_line(user: UserRow) -> str:
-    """Return what a list tells of a user: address, role, state and name, apart by tabs."""
-    return f"{user.email}\t{user.role}\t{'active' if user.active else 'inactive'}\t{user.name}"
-
-
-async def set_user(settings: Settings, email: str, changes: UserChanges) -> str:
-    """Change the user with this address, and say so."""
-    changed = await _change_user(settings, email, changes)
-    return f"Changed {email.strip().lower()}." if changed else f"{email.strip().lower()} is so already."
-
-
-async def deactivate_user(settings: Settings, email: str) -> str:
-    """Deactivate the user with this address, and say so."""
-    changed = await _change_user(settings, email, UserChanges(active=False))
-    who = email.strip().lower()
-    return f"Deactivated {who}." if changed else f"{who} was inactive already."
-
-
-async def activate_user(settings: Settings, email: str) -> str:
-    """Bring the user with this address back, and say so."""
-    changed = await _change_user(settings, email, UserChanges(active=True))
-    who = email.strip().lower()
-    return f"Activated {who}." if changed else f"{who} was active already."
-
-
-async def remove_user(settings: Settings, email: str) -> str:
-    """Mark the user with this address as deleted, and say so."""
-    async with opened(settings) as database:
-        user = await find_user(database, email)
-        async with database.transaction(user.account_id) as tx:
-            await people.delete(tx, None, user.id, now=utc_now(), grace=settings.grace)
-    return f"Removed {user.email}." if user.deleted_at is None else f"{user.email} was removed already."
-
-
-async def sign_out_user(settings: Settings, email: str) -> str:
-    """Refuse every token of the user with this address, and say so."""
-    async with opened(settings) as database:
-        user = await find_user(database, email)
-        async with database.transaction(user.account_id) as tx:
-            await admin.sign_out(tx, user, now=utc_now())
-    return f"Signed {user.email} out everywhere."
 
 
 async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope) -> str:
@@ -168,15 +114,6 @@ async def rotate_encryption_keys(settings: Settings) -> str:
     if unreadable:
         raise BadInput(f"Renewed {renewed}. No key opens the credentials of {', '.join(unreadable)}.")
     return f"Renewed the credentials of {renewed} PSA connection{'' if renewed == 1 else 's'}."
-
-
-async def _change_user(settings: Settings, email: str, changes: UserChanges) -> bool:
-    """Change the user with this address; False where they were so already."""
-    async with opened(settings) as database:
-        user = await find_user(database, email)
-        async with database.transaction(user.account_id) as tx:
-            now_is = await people.change(tx, None, user.id, changes, now=utc_now(), grace=settings.grace)
-    return now_is != user
 
 
 def _line(key: ApiKeyRow, user: UserRow) -> str:

@@ -11,8 +11,9 @@ from resolvers import admin
 from resolvers import teams as managing_teams
 from resolvers.errors import NotFound
 from schema.context import utc_now
-from server.commands import changing, reading, user_line
+from server.commands import changing, reading
 from server.settings import Settings
+from server.user_commands import user_line
 
 
 async def add_team(settings: Settings, name: str, account: str, emails: Sequence[str]) -> UUID:

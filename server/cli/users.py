@@ -30,10 +30,12 @@ def add_user(email: str, account_name: str, name: str, role: str) -> None:
 
     Example: handoff user add bo@northwind.example --account "Northwind IT" --name "Bo Berg"
     """
-    from server import commands
+    from server import user_commands
 
     click.echo(
-        run_to_end(lambda: commands.add_user(load_settings(), email, account_name, name, Role(role.upper())))
+        run_to_end(
+            lambda: user_commands.add_user(load_settings(), email, account_name, name, Role(role.upper()))
+        )
     )
 
 
@@ -44,9 +46,9 @@ def list_users(account_name: str) -> None:
 
     Example: handoff user list --account "Northwind IT"
     """
-    from server import commands
+    from server import user_commands
 
-    for line in run_to_end(lambda: commands.list_users(load_settings(), account_name)):
+    for line in run_to_end(lambda: user_commands.list_users(load_settings(), account_name)):
         click.echo(line)
 
 
@@ -65,13 +67,13 @@ def set_user(email: str, name: str | None, new_email: str | None, role: str | No
     Example: handoff user set bo@northwind.example --role admin
     """
     from resolvers.people import UserChanges
-    from server import commands
+    from server import user_commands
 
     if name is None and new_email is None and role is None:
         raise click.UsageError("Nothing to change. Give --name, --email or --role.")
     wanted = None if role is None else Role(role.upper())
     changes = UserChanges(name=name, email=new_email, role=wanted)
-    click.echo(run_to_end(lambda: commands.set_user(load_settings(), email, changes)))
+    click.echo(run_to_end(lambda: user_commands.set_user(load_settings(), email, changes)))
 
 
 @user.command("deactivate")
@@ -83,9 +85,9 @@ def deactivate_user(email: str) -> None:
 
     Example: handoff user deactivate bo@northwind.example
     """
-    from server import commands
+    from server import user_commands
 
-    click.echo(run_to_end(lambda: commands.deactivate_user(load_settings(), email)))
+    click.echo(run_to_end(lambda: user_commands.deactivate_user(load_settings(), email)))
 
 
 @user.command("activate")
@@ -95,9 +97,9 @@ def activate_user(email: str) -> None:
 
     Example: handoff user activate bo@northwind.example
     """
-    from server import commands
+    from server import user_commands
 
-    click.echo(run_to_end(lambda: commands.activate_user(load_settings(), email)))
+    click.echo(run_to_end(lambda: user_commands.activate_user(load_settings(), email)))
 
 
 @user.command("remove")
@@ -107,9 +109,9 @@ def remove_user(email: str) -> None:
 
     Example: handoff user remove bo@northwind.example
     """
-    from server import commands
+    from server import user_commands
 
-    click.echo(run_to_end(lambda: commands.remove_user(load_settings(), email)))
+    click.echo(run_to_end(lambda: user_commands.remove_user(load_settings(), email)))
 
 
 @user.command("sign-out")
@@ -119,6 +121,6 @@ def sign_out_user(email: str) -> None:
 
     Example: handoff user sign-out bo@northwind.example
     """
-    from server import commands
+    from server import user_commands
 
-    click.echo(run_to_end(lambda: commands.sign_out_user(load_settings(), email)))
+    click.echo(run_to_end(lambda: user_commands.sign_out_user(load_settings(), email)))
