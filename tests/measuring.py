@@ -20,7 +20,7 @@ ENGINES = ("sqlite", "postgresql")
 def is_measured(item: pytest.Item) -> bool:
     """Tell whether coverage is measured in a test; always the same for the same test."""
     callspec = getattr(item, "callspec", None)
-    engine = None if callspec is None else callspec.params.get("engine")
+    engine: str | None = None if callspec is None else callspec.params.get("engine")
     if engine is None:
         return True
     return engine == ENGINES[crc32(item.nodeid.replace(engine, "").encode()) % 2]
