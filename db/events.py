@@ -6,7 +6,7 @@ transaction that makes the change, last: a lock on the counter that is taken bef
 deadlocks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -160,14 +160,18 @@ async def of_handoffs(tx: Transaction, handoff_ids: Sequence[UUID]) -> dict[UUID
     return found
 
 
-async def exists(tx: Transaction, kind: EventKind, handoff_id: UUID, actor_id: UUID, round_: int) -> bool:
-    """Tell whether somebody did this to a handoff in this round."""
+async def exists(
+    tx: Transaction, kinds: Collection[EventKind], handoff_id: UUID, actor_id: UUID, round_: int | None = None
+) -> bool:
+    """Tell whether somebody did one of these to a handoff, in this round; None for whenever."""
     statement = (
         select(events.c.sequence)
-        .where(tx.own(events), events.c.handoff_id == handoff_id, events.c.kind == kind)
-        .where(events.c.actor_id == actor_id, events.c.round == round_)
+        .where(tx.own(events), events.c.handoff_id == handoff_id, events.c.kind.in_(kinds))
+        .where(events.c.actor_id == actor_id)
         .limit(1)
     )
+    if round_ is not None:
+        statement = statement.where(events.c.round == round_)
     return await tx.fetch_value(statement) is not None
 
 

@@ -44,6 +44,9 @@ from resolvers.inputs import MAX_REASON, clean_optional_text
 from resolvers.permissions import is_admin, require_responder
 from resolvers.reopening import Reopened, announce, set_back
 
+#: Who did one of these to a handoff may, with a release, mean a claim that is over.
+_HAVING_HAD = (EventKind.HANDOFF_CLAIMED, EventKind.HANDOFF_RELEASED)
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -103,15 +106,23 @@ async def release(
     *,
     now: datetime,
     grace: timedelta,
+    claimed_by_id: UUID | None = None,
 ) -> HandoffRow:
     """Put a claimed handoff back into the queue: one's own, or as an owner or admin anybody's.
 
     An escalation begins a new round: every responder but the viewer is told again.
 
+    `claimed_by_id` says from whom it is taken: whoever has claimed it meanwhile keeps it. Without, an owner
+    or admin takes it from whoever has it, but for one case: they have claimed or released it before, and now
+    somebody else has it. Then it may be a second click, or one on a page that still shows them as the
+    claimer, and it is refused. A first click on a page that shows an earlier claimer cannot be told from one
+    that is meant: pages name whom they show.
+
     Raises:
         Forbidden: the viewer only reads.
         HandoffNotFound: the account has no such handoff.
-        HandoffNotClaimedByYou: the viewer does not hold it, or for an owner or admin nobody does.
+        HandoffNotClaimedByYou: the viewer does not hold it; or for an owner or admin nobody does, or another
+            than they named, or could mean.
         BadInput: the reason cannot be stored.
     """
     require_responder(viewer)
@@ -121,7 +132,9 @@ async def release(
         raise HandoffNotFound
     holder_id, what = viewer.id, "released it"
     if is_admin(viewer):
-        holder_id, what = await _release_by_admin(tx, viewer, handoff_id)
+        holder_id, what = await _release_by_admin(tx, viewer, handoff_id, claimed_by_id)
+    elif claimed_by_id not in (None, viewer.id):
+        raise HandoffNotClaimedByYou
     next_reminder_at = (await policies.read(tx)).reminder_at(now, after=now)
     handoff = await handoffs.release(tx, handoff_id, holder_id, at=now, next_reminder_at=next_reminder_at)
     if handoff is None:
@@ -147,7 +160,7 @@ async def acknowledge(tx: Transaction, viewer: UserRow, handoff_id: UUID, *, now
     handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
     if handoff.intent == HandoffIntent.PARK:
         raise BadInput("This handoff was parked: parking tells no one, so there is nothing to acknowledge.")
-    seen = await events.exists(tx, EventKind.HANDOFF_ACKNOWLEDGED, handoff_id, viewer.id, handoff.round)
+    seen = await events.exists(tx, [EventKind.HANDOFF_ACKNOWLEDGED], handoff_id, viewer.id, handoff.round)
     if handoff.state == HandoffState.OPEN and not seen:
         push = pushes.Push(handoff_id, viewer.id, handoff.round)
         await pushes.lock(tx, [push])
@@ -174,18 +187,31 @@ async def close_resolved(tx: Transaction, viewer: UserRow, session_id: UUID, *, 
         await append_about(tx, EventKind.HANDOFF_CLOSED, handoff, viewer.id, summary, at=now)
 
 
-async def _release_by_admin(tx: Transaction, admin: UserRow, handoff_id: UUID) -> tuple[UUID, str]:
+async def _release_by_admin(
+    tx: Transaction, admin: UserRow, handoff_id: UUID, named_id: UUID | None
+) -> tuple[UUID, str]:
     """Return who has the handoff, and what its release is called: it may be taken from somebody else.
 
     Raises:
-        HandoffNotClaimedByYou: nobody has it.
+        HandoffNotClaimedByYou: nobody has it (any more), or somebody from whom it must not be taken.
     """
-    holder_id = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id].claimed_by_id
+    handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    holder_id = handoff.claimed_by_id
     if holder_id is None:
         raise HandoffNotClaimedByYou("Nobody has claimed this handoff.")
-    if holder_id == admin.id:
+    if handoff.state == HandoffState.CLOSED:
+        raise HandoffNotClaimedByYou("This handoff is closed.")
+    if holder_id == admin.id and named_id in (None, admin.id):
         return holder_id, "released it"
-    return holder_id, f"took it back from {(await users.by_ids(tx, [holder_id]))[holder_id].name}"
+    name = (await users.by_ids(tx, [holder_id]))[holder_id].name
+    if named_id is None and await events.exists(tx, _HAVING_HAD, handoff_id, admin.id):
+        raise HandoffNotClaimedByYou(
+            f"You have claimed or released this handoff before, and {name} has it now. "
+            "Name them in claimedById to take it from them."
+        )
+    if named_id not in (None, holder_id):
+        raise HandoffNotClaimedByYou(f"{name} has this handoff now.")
+    return holder_id, f"took it back from {name}"
 
 
 async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:

@@ -98,6 +98,15 @@ class ReleaseHandoffInput:
     reason: str | None = strawberry.field(
         default=None, description="Why; stands in the timeline. At most 2,000 characters."
     )
+    claimed_by_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description=(
+            "From whom it is taken: the `claimedBy` that was shown to whoever releases it. Where somebody "
+            "else has it by now, or nobody, the answer is HandoffNotClaimedByYou. Null for whoever has it; "
+            "but an owner or admin who has claimed or released this handoff before takes it from nobody else "
+            "whom they do not name here, so that a second click does no harm."
+        ),
+    )
 
 
 @strawberry.input(description="What was seen.")

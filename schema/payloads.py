@@ -79,7 +79,7 @@ class AssessmentNotReady(Problem):
 @strawberry.type(
     description=(
         "Only who claimed a handoff can rate its assessment. They, owners and admins can release it; while "
-        "nobody has claimed it, nobody can."
+        "nobody has claimed it, nobody can, and whoever names from whom it is taken only while they have it."
     )
 )
 class HandoffNotClaimedByYou(Problem):

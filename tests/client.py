@@ -42,13 +42,15 @@ mutation ($id: ID!) { claimHandoff(input: { handoffId: $id }) {
 } }
 """
 RELEASE = """
-mutation ($id: ID!, $reason: String) { releaseHandoff(input: { handoffId: $id, reason: $reason }) {
-  __typename
-  ... on Problem { message }
-  ... on ReleaseHandoffSuccess {
-    handoff { id state claimedAt claimedBy { id } session { status escalatedTo { id } } }
+mutation ($id: ID!, $reason: String, $from: ID) {
+  releaseHandoff(input: { handoffId: $id, reason: $reason, claimedById: $from }) {
+    __typename
+    ... on Problem { message }
+    ... on ReleaseHandoffSuccess {
+      handoff { id state claimedAt claimedBy { id } session { status escalatedTo { id } } }
+    }
   }
-} }
+}
 """
 HANDOFF = """
 query ($id: ID!) { handoff(id: $id) {
@@ -144,9 +146,13 @@ class Api:
         """Claim a handoff and return what claimHandoff answered."""
         return (await self.ask(user, CLAIM, id=handoff_id)).only()
 
-    async def release(self, user: UserRow, handoff_id: str, reason: str | None = None) -> Any:  # noqa: ANN401
-        """Release a handoff and return what releaseHandoff answered."""
-        return (await self.ask(user, RELEASE, id=handoff_id, reason=reason)).only()
+    async def release(
+        self, user: UserRow, handoff_id: str, reason: str | None = None, *, of: UserRow | None = None
+    ) -> Any:  # noqa: ANN401
+        """Release a handoff, of somebody's or whoever's, and return what releaseHandoff answered."""
+        taken_from = None if of is None else str(of.id)
+        given = {"id": handoff_id, "reason": reason, "from": taken_from}
+        return (await self.ask(user, RELEASE, **given)).only()
 
     async def session(self, session_id: object) -> Any:  # noqa: ANN401
         """Return all that a viewer may see of a session."""

@@ -58,6 +58,7 @@ _NAMED = {
     "ownerId": "User",
     "userId": "Colleague",
     "memberIds": "Colleague",
+    "claimedById": "User",
     "keyId": "ApiKey",
     "connectionId": "PsaConnection",
     "psaConnectionId": "PsaConnection",

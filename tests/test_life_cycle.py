@@ -123,7 +123,8 @@ class LifeCycle(RuleBasedStateMachine):
         """The one who holds a handoff puts it back, or somebody else tries to.
 
         Who holds it was a race, and may be another when hypothesis tells the same story again. So a story
-        says whether it is the holder, and what follows from it is the same each time.
+        says whether it is the holder, and what follows from it is the same each time. Without a name it would
+        depend on who won earlier races, too.
         """
         user = self._of(passed.claimer) if by_holder and passed.claimer else self._people[who]
         if user.id == passed.claimer and not by_holder:
@@ -131,7 +132,10 @@ class LifeCycle(RuleBasedStateMachine):
         refused = passed.refusal_of_release(user)
 
         released = self._try(
-            lambda tx: handoffs.release(tx, user, passed.id, None, now=self._now, grace=GRACE), refused
+            lambda tx: handoffs.release(
+                tx, user, passed.id, None, now=self._now, grace=GRACE, claimed_by_id=passed.claimer
+            ),
+            refused,
         )
 
         if released is not None:

@@ -159,6 +159,115 @@ async def test_an_admin_who_releases_their_own_claim_takes_it_from_nobody(api: A
     assert (await api.timeline(handoff_id))[-1] == ("HANDOFF_RELEASED", "Adam", "released it")
 
 
+async def test_an_admin_takes_it_from_nobody_but_whom_they_name(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.bob)
+    before = await _state(api, handoff_id)
+
+    from_another = await api.release(cast.adam, handoff_id, of=cast.alice)
+    from_themselves = await api.release(cast.adam, handoff_id, of=cast.adam)
+    from_a_stranger = await api.release(cast.adam, handoff_id, of=cast.charlie)
+    unchanged = await _state(api, handoff_id)
+    from_bob = await api.release(cast.adam, handoff_id, of=cast.bob)
+
+    refused = {**NOT_YOURS, "message": "Bob has this handoff now."}
+    assert [from_another, from_themselves, from_a_stranger] == [refused] * 3
+    assert unchanged == before
+    assert from_bob["handoff"]["state"] == "OPEN"
+
+
+async def test_an_admin_who_names_another_keeps_their_own_claim(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.adam)
+    before = await _state(api, handoff_id)
+
+    answer = await api.release(cast.adam, handoff_id, of=cast.bob)
+
+    assert answer == {**NOT_YOURS, "message": "Adam has this handoff now."}
+    assert await _state(api, handoff_id) == before
+
+
+async def test_an_id_that_cannot_be_read_names_nobody_who_has_it(api: Api) -> None:
+    handoff_id = await _claimed(api, api.cast.bob)
+
+    answer = await api.ask(api.cast.adam, RELEASE, id=handoff_id, **{"from": "no id at all"})
+
+    assert answer.only()["message"] == "Bob has this handoff now."
+
+
+async def test_an_engineer_releases_only_their_own_whomever_they_name(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.bob)
+    before = await _state(api, handoff_id)
+
+    of_another = [
+        await api.release(cast.alice, handoff_id, of=cast.bob),
+        await api.release(cast.bob, handoff_id, of=cast.alice),
+    ]
+    unchanged = await _state(api, handoff_id)
+    of_their_own = await api.release(cast.bob, handoff_id, of=cast.bob)
+
+    assert of_another == [NOT_YOURS] * 2
+    assert unchanged == before
+    assert of_their_own["handoff"]["state"] == "OPEN"
+
+
+@pytest.mark.parametrize("first", ["their own", "Bob's"])
+async def test_an_admin_s_second_click_takes_it_from_nobody_who_claimed_in_between(
+    api: Api, first: str
+) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.adam if first == "their own" else cast.bob)
+    await api.release(cast.adam, handoff_id)
+    await api.claim(cast.alice, handoff_id)
+    before = await _state(api, handoff_id)
+
+    second = await api.release(cast.adam, handoff_id)
+    unchanged = await _state(api, handoff_id)
+    by_name = await api.release(cast.adam, handoff_id, of=cast.alice)
+
+    message = "You have claimed or released this handoff before, and Alice has it now. "
+    message += "Name them in claimedById to take it from them."
+    assert second == {**NOT_YOURS, "message": message}
+    assert unchanged == before
+    assert by_name["handoff"]["state"] == "OPEN"
+
+
+async def test_an_admin_s_click_on_a_claim_that_was_taken_from_them_takes_it_from_nobody(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.adam)
+    await api.release(cast.olivia, handoff_id, of=cast.adam)
+    await api.claim(cast.alice, handoff_id)
+    before = await _state(api, handoff_id)
+
+    answer = await api.release(cast.adam, handoff_id)
+
+    assert answer["__typename"] == "HandoffNotClaimedByYou"
+    assert await _state(api, handoff_id) == before
+
+
+async def test_who_claims_it_once_more_may_release_it_without_a_name(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.adam)
+    await api.release(cast.adam, handoff_id)
+    await api.claim(cast.adam, handoff_id)
+
+    assert (await api.release(cast.adam, handoff_id))["handoff"]["state"] == "OPEN"
+
+
+async def test_a_closed_handoff_is_not_an_admin_s_to_release(api: Api) -> None:
+    cast = api.cast
+    handoff_id = await _claimed(api, cast.bob)
+    session_id = (await api.handoff(handoff_id))["session"]["id"]
+    (await api.change(cast.bob, "resolveSession", sessionId=session_id)).only()
+    before = await _state(api, handoff_id)
+
+    answer = await api.release(cast.adam, handoff_id)
+
+    assert answer == {**NOT_YOURS, "message": "This handoff is closed."}
+    assert await _state(api, handoff_id) == before
+
+
 async def test_an_open_handoff_cannot_be_released_nor_released_twice(api: Api) -> None:
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)

@@ -29,6 +29,7 @@ async def test_an_id_of_another_account_is_answered_as_one_that_names_nothing(ap
     expected = {
         "parentBranchId": {"BAD_USER_INPUT"},
         "activeBranchId": {"BAD_USER_INPUT"},
+        "claimedById": {"HandoffNotClaimedByYou"},
     }
     if role == Role.ENGINEER:
         expected["ownerId"] = {"FORBIDDEN"}

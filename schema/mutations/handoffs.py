@@ -7,7 +7,7 @@ import strawberry
 from resolvers import handing_off, handoffs
 from resolvers.errors import Refusal
 from schema.context import Info
-from schema.ids import read_id
+from schema.ids import read_id, read_optional_id
 from schema.inputs import (
     AcknowledgeEscalationInput,
     ClaimHandoffInput,
@@ -95,8 +95,9 @@ class HandoffMutations:
 
     @strawberry.mutation(
         description=(
-            "Put a handoff that you claimed back into the queue; owners and admins may do so with anybody's. "
-            "An escalation is told again to every responder but you."
+            "Put a handoff that you claimed back into the queue; owners and admins may do so with anybody's, "
+            "and name in `claimedById` from whom they take it. An escalation is told again to every "
+            "responder but you."
         ),
         extensions=responders(),
     )
@@ -117,6 +118,7 @@ class HandoffMutations:
                     input.reason,
                     now=context.now,
                     grace=context.services.push_grace,
+                    claimed_by_id=read_optional_id(input.claimed_by_id),
                 )
         except Refusal as refusal:
             return release_problem(refusal)
