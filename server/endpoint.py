@@ -175,9 +175,13 @@ class Endpoint(GraphQL[Context, None]):
         self, request: AsyncHTTPRequestAdapter
     ) -> GraphQLRequestData | list[GraphQLRequestData]:
         """Read the request; one that is no object is refused."""
-        data = await super().parse_http_body(request)
-        if isinstance(data, list):
-            raise HTTPException(400, "Send one operation at a time.")
+        try:
+            data = await super().parse_http_body(request)
+        except HTTPException:
+            if request.method == "POST" and _is_batch(await request.get_body()):
+                raise HTTPException(400, "Send one operation at a time.") from None
+            raise
+        assert isinstance(data, GraphQLRequestData)  # noqa: S101 (`decode_json` lets no list pass)
         if not isinstance(data.operation_name, str | None):
             raise HTTPException(400, "operationName must be a string or null.")
         data.query = find_document(self._services.documents, data.query, data.extensions)
@@ -282,6 +286,13 @@ class Endpoint(GraphQL[Context, None]):
     def encode_json(self, data: object) -> str:
         """Write JSON as text: bytes would become binary frames, which clients refuse."""
         return orjson.dumps(data).decode()
+
+
+def _is_batch(body: str | bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(body), list)
+    except orjson.JSONDecodeError:
+        return False
 
 
 async def _is_known(context: Context) -> bool:

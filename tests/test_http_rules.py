@@ -171,9 +171,13 @@ async def test_extensions_that_mean_nothing_here_are_ignored(api: Api, extension
     assert (response.status_code, response.json()) == (200, ANSWERED)
 
 
+@pytest.mark.parametrize("accept", [JSON, "text/event-stream"])
 @pytest.mark.parametrize("body", [[], [ASKED], [ASKED, ASKED], [1]])
-async def test_batches_are_refused(api: Api, body: list[object]) -> None:
-    assert refusal(await post(api, body)) == (400, "BAD_USER_INPUT")
+async def test_batches_are_refused(api: Api, body: list[object], accept: str) -> None:
+    response = await post(api, body, Accept=accept)
+
+    assert refusal(response) == (400, "BAD_USER_INPUT")
+    assert response.json()["errors"][0]["message"] == "Send one operation at a time."
 
 
 @pytest.mark.parametrize(
