@@ -69,9 +69,9 @@ class BranchRow:
     order: int  #: 0, 1, 2 … in the order of creation
 
 
-async def add(tx: Transaction, values: dict[str, Any]) -> SessionRow:
-    """Store a session; `values` are columns by name."""
-    statement = insert(sessions).values(account_id=tx.account_id, id=new_id(), **values)
+async def add(tx: Transaction, session_id: UUID, values: dict[str, Any]) -> SessionRow:
+    """Store a session under a new id; `values` are columns by name."""
+    statement = insert(sessions).values(account_id=tx.account_id, id=session_id, **values)
     row = await tx.fetch_one(statement.returning(*columns_of(SessionRow, sessions)), SessionRow)
     assert row is not None  # noqa: S101 (an insert of one row returns it)
     return row

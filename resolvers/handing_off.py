@@ -23,7 +23,7 @@ from db.situations import Situation
 from db.users import UserRow
 from notify import rounds
 from notify.policy import Reach
-from resolvers import new_handoffs
+from resolvers import new_handoffs, repeats
 from resolvers.errors import (
     BadInput,
     SessionAlreadyHandedOff,
@@ -148,8 +148,8 @@ async def _made_before(
     if known.is_forgotten(now):
         await idempotency.forget(tx, viewer.id, new.idempotency_key, now=now)
         return None
-    if known.fingerprint != new_handoffs.fingerprint(new):
-        raise BadInput("idempotencyKey was used with another input in the last 24 hours. Use a new key.")
+    repeats.require_same(known, new_handoffs.fingerprint(new))
+    assert known.handoff_id is not None  # noqa: S101 (no other request has such a fingerprint)
     handoff = (await handoffs.by_ids(tx, [known.handoff_id]))[known.handoff_id]
     return Created(handoff, _reach(handoff))
 

@@ -8,7 +8,7 @@ from db import events, imports, session_messages, sessions, teams
 from db.enums import EventKind, SessionStatus
 from db.errors import Taken
 from db.events import Event
-from db.session import Transaction
+from db.session import Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
 from resolvers.permissions import require_responder
@@ -40,7 +40,7 @@ async def store(tx: Transaction, owner: UserRow, transcript: Transcript, *, now:
     require_responder(owner)
     if await is_in(tx, transcript):
         raise AlreadyIn
-    session = await sessions.add(tx, await _columns(tx, owner, transcript))
+    session = await sessions.add(tx, new_id(), await _columns(tx, owner, transcript))
     if transcript.messages:
         session = await session_messages.append(tx, session, transcript.messages)
     await _store_branches(tx, session, transcript)

@@ -3,8 +3,6 @@
 Nothing here reads or writes: `resolvers/handing_off.py` does.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -20,8 +18,8 @@ from db.situations import Situation
 from db.steps import Move, Rows, Step
 from db.users import UserRow
 from notify import policy
-from resolvers import snapshots
-from resolvers.inputs import MAX_LABEL, MAX_NOTES, clean_optional_text, clean_text
+from resolvers import repeats, snapshots
+from resolvers.inputs import MAX_NOTES, clean_optional_text
 
 #: How long after it was asked for an assessment is still worth making.
 _ASSESSMENT_DEADLINE = timedelta(minutes=15)
@@ -50,13 +48,12 @@ def clean(new: NewHandoff) -> NewHandoff:
     Raises:
         BadInput: a text cannot be stored.
     """
-    key = new.idempotency_key
     return NewHandoff(
         session_id=new.session_id,
         intent=new.intent,
         notes=clean_optional_text("notes", new.notes, MAX_NOTES),
         priority=new.priority,
-        idempotency_key=None if key is None else clean_text("idempotencyKey", key, MAX_LABEL),
+        idempotency_key=repeats.clean_key(new.idempotency_key),
     )
 
 
@@ -108,8 +105,7 @@ def news(viewer: UserRow, new: NewHandoff, *, now: datetime) -> News:
 
 def fingerprint(new: NewHandoff) -> str:
     """Return a digest of the whole input, equal for equal inputs."""
-    whole = json.dumps(asdict(new), default=str, sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    return repeats.fingerprint(asdict(new))
 
 
 def _row(

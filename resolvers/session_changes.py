@@ -17,16 +17,36 @@ async def hold_unresolved(tx: Transaction, viewer: UserRow, session_id: UUID) ->
     """Return a session that the viewer may change, held until the transaction ends.
 
     Raises:
+        Forbidden, SessionNotFound: as `hold`.
+        SessionResolved: nothing of it changes any more.
+    """
+    session = await hold(tx, viewer, session_id)
+    require_unresolved(session)
+    return session
+
+
+async def hold(tx: Transaction, viewer: UserRow, session_id: UUID) -> SessionRow:
+    """Return a session of the viewer's account, held until the transaction ends; it may be resolved.
+
+    Raises:
         Forbidden: the viewer only reads.
-        SessionNotFound, SessionResolved: the session cannot be changed.
+        SessionNotFound: the account has no such session.
     """
     require_responder(viewer)
     session = await sessions.lock(tx, session_id)
     if session is None:
         raise SessionNotFound
+    return session
+
+
+def require_unresolved(session: SessionRow) -> None:
+    """Refuse a session of which nothing changes any more.
+
+    Raises:
+        SessionResolved: it is resolved.
+    """
     if session.status == SessionStatus.RESOLVED:
         raise SessionResolved
-    return session
 
 
 async def tell_change(

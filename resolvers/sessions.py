@@ -12,9 +12,10 @@ from uuid import UUID
 
 from db import psa_connections, session_messages, sessions, teams, users
 from db.enums import ConfidenceTier, EventKind, MessageRole, SessionStatus
-from db.session import Transaction
+from db.session import Transaction, new_id
 from db.sessions import SessionRow
 from db.users import UserRow
+from resolvers import repeats
 from resolvers.branches import require_branch
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.handoffs import close_resolved
@@ -30,7 +31,7 @@ from resolvers.inputs import (
     clean_text,
 )
 from resolvers.permissions import is_admin, require_responder
-from resolvers.session_changes import hold_unresolved, tell_change
+from resolvers.session_changes import hold, hold_unresolved, require_unresolved, tell_change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +58,32 @@ class NewSession:
 
 
 async def start(
-    tx: Transaction, viewer: UserRow, new: NewSession, *, now: datetime, is_ingest: bool = False
+    tx: Transaction,
+    viewer: UserRow,
+    new: NewSession,
+    *,
+    now: datetime,
+    is_ingest: bool = False,
+    idempotency_key: str | None = None,
 ) -> SessionRow:
-    """Store a session with its first messages.
+    """Store a session with its first messages; return the first one's, as it is now, where it is sent again.
 
     `is_ingest`: the viewer feeds in the sessions of whoever works on them.
 
     Raises:
         Forbidden: the viewer only reads, or starts it for another without being an admin, or feeding it in.
         NotFound: the team, owner or PSA connection is not of this account.
-        BadInput: a text or a time cannot be stored, or the owner is no responder.
+        BadInput: a text or a time cannot be stored, the owner is no responder, or the idempotency key was
+            used with another input.
     """
     require_responder(viewer)
+    session_id, asked = new_id(), {"mutation": "startSession", "new": new}
+    first_id = await repeats.first_session(tx, viewer, idempotency_key, asked, session_id, now=now)
+    if first_id is not None:
+        return await _again(tx, first_id)
     session = await sessions.add(
         tx,
+        session_id,
         {
             "team_id": await _known_team(tx, new.team_id),
             "owner_id": await _allowed_owner(tx, viewer, new.owner_id, is_ingest=is_ingest),
@@ -111,15 +124,27 @@ async def update(
 
 
 async def append_messages(
-    tx: Transaction, viewer: UserRow, session_id: UUID, messages: Sequence[NewMessage], *, now: datetime
+    tx: Transaction,
+    viewer: UserRow,
+    session_id: UUID,
+    messages: Sequence[NewMessage],
+    *,
+    now: datetime,
+    idempotency_key: str | None = None,
 ) -> SessionRow:
-    """Add messages after the last one of a session.
+    """Add messages after the last one of a session; sent again with its key, it adds nothing.
 
     Raises:
-        Forbidden, SessionNotFound, SessionResolved: as `update`.
-        BadInput: there is no message, there are too many, or one cannot be stored.
+        Forbidden, SessionNotFound, SessionResolved: as `update`; what was added before it was resolved and is
+            sent again is not refused.
+        BadInput: there is no message, there are too many, or one cannot be stored; or the idempotency key was
+            used with another input.
     """
-    session = await hold_unresolved(tx, viewer, session_id)
+    session = await hold(tx, viewer, session_id)
+    asked = {"mutation": "appendSessionMessages", "session_id": session_id, "messages": messages}
+    if await repeats.first_session(tx, viewer, idempotency_key, asked, session_id, now=now) is not None:
+        return session
+    require_unresolved(session)
     if not messages:
         raise BadInput("messages must hold at least one message.")
     session = await session_messages.append(tx, session, _clean_messages(messages, now=now))

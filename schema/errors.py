@@ -47,7 +47,7 @@ AWAY = "The database is away. Try again later."
 RETRY_SECONDS = 2
 _IN_DOUBT = (
     "The database went away before this was answered, and it may have been done. Look before you try again; "
-    "to repeat a claim, or a handoff with the same idempotencyKey, does nothing twice."
+    "to repeat a claim, or whatever takes an idempotencyKey with the same one, does nothing twice."
 )
 
 _CODES: dict[type[Refusal], str] = {

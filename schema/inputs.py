@@ -64,9 +64,9 @@ class CreateHandoffInput:
     idempotency_key: str | None = strawberry.field(
         default=None,
         description=(
-            "Made up by the client, unique per user for 24 hours: a retried request with the same key and "
-            "input gets the handoff that the first one made, with another input BAD_USER_INPUT. At most 200 "
-            "characters."
+            "Made up by the client, unique per user for 24 hours, whichever mutation it is sent with: a "
+            "retried request with the same key and input gets the handoff that the first one made, with "
+            "another input BAD_USER_INPUT. At most 200 characters."
         ),
     )
 

@@ -14,6 +14,10 @@ from resolvers.branches import NewBranch
 from resolvers.sessions import NewMessage, NewSession
 from schema.ids import read_optional_id
 
+_IDEMPOTENCY_KEY = (
+    "Made up by the client, unique per user for 24 hours, whichever mutation it is sent with: a retried "
+    "request with the same key and input {what}, with another input BAD_USER_INPUT. At most 200 characters."
+)
 _KEEPS = "Leave it out to keep what is stored; null clears it."
 _STAYS = "Leave it out to keep what is stored; null is BAD_USER_INPUT."
 
@@ -63,6 +67,10 @@ class StartSessionInput:
     )
     messages: list[SessionMessageInput] | None = strawberry.field(
         default=None, description="What was said so far, in order; at most 500."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description=_IDEMPOTENCY_KEY.format(what="gets the session that the first one started, as it is now"),
     )
 
     def new(self) -> NewSession:
@@ -133,6 +141,12 @@ class AppendSessionMessagesInput:
 
     session_id: strawberry.ID = strawberry.field(description="The session.")
     messages: list[SessionMessageInput] = strawberry.field(description="The messages, in order; 1 to 500.")
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description=_IDEMPOTENCY_KEY.format(
+            what="adds nothing and gets the session as it is now, also where it was resolved meanwhile"
+        ),
+    )
 
 
 @strawberry.input(description="A line of investigation to be added to a session.")

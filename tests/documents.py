@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
+from uuid import uuid4
 
 import graphql
 from graphql import (
@@ -178,6 +179,8 @@ def _value(name: str, wanted: GraphQLArgument | GraphQLInputField, ids: dict[str
         value = {inner: _value(inner, field, ids) for inner, field in kind.fields.items()}
     elif isinstance(kind, GraphQLEnumType):
         value = _MEMBERS.get(kind.name) or next(iter(kind.values))
+    elif name == "idempotencyKey":
+        value = str(uuid4())  # of this request alone
     else:
         value = _ARGUMENTS.get(name, _SCALARS[kind.name])
     plain = wanted.type.of_type if isinstance(wanted.type, GraphQLNonNull) else wanted.type

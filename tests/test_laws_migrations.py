@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.schema import SchemaItem
 
-from db import migrate
+from db import idempotency, migrate
+from db.enums import HandoffIntent
 from db.models import deliveries, delivery_attempts, metadata, psa_connections
 from db.session import Database, SystemTransaction
+from resolvers import handing_off
+from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 
 #: Everything that PostgreSQL knows of the tables, a line of text each.
@@ -131,4 +134,23 @@ async def test_deliveries_and_their_attempts_outlast_the_step_to_notes_and_back(
         broken = [] if tx.is_postgresql else list(await tx.connection.execute(text("PRAGMA integrity_check")))
 
     assert [row[0] for row in broken] in ([], ["ok"])
+    assert await cast.all_rows() == before
+
+
+async def test_keys_of_handoffs_outlast_the_step_to_keys_of_sessions_and_back(
+    database: Database, cast: Cast
+) -> None:
+    session = await cast.start_session()
+    new = NewHandoff(session_id=session.id, intent=HandoffIntent.PARK, idempotency_key="k1")
+    now = datetime.now(UTC)
+    async with database.transaction(cast.account_id) as tx:
+        await handing_off.create(tx, cast.alice, new, now=now, grace=timedelta(0))
+    before = await cast.all_rows()
+    async with database.transaction(cast.account_id) as tx:
+        await idempotency.use(tx, cast.alice.id, "k2", "of a session", session.id, at=now)
+
+    async with database.owning() as tx:
+        await migrate.downgrade(tx, "0012")
+        await migrate.upgrade(tx)
+
     assert await cast.all_rows() == before

@@ -21,9 +21,15 @@ def one_of(column: str, members: type[Enum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
 
 
-def of_account(column: str, target: str, name: str) -> ForeignKeyConstraint:
-    """Return the foreign key to a row of the same account."""
-    return ForeignKeyConstraint(["account_id", column], [f"{target}.account_id", f"{target}.id"], name=name)
+def of_account(column: str, target: str, name: str, *, may_come_later: bool = False) -> ForeignKeyConstraint:
+    """Return the foreign key to a row of the same account, which may be stored later in the transaction."""
+    return ForeignKeyConstraint(
+        ["account_id", column],
+        [f"{target}.account_id", f"{target}.id"],
+        name=name,
+        deferrable=may_come_later or None,
+        initially="DEFERRED" if may_come_later else None,
+    )
 
 
 def unique_beside_references(name: str, *columns: str) -> tuple[UniqueConstraint, Index]:

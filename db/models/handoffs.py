@@ -125,10 +125,13 @@ idempotency_keys = Table(
     Column("user_id", Uuid, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),  # of the whole input: the same key with another is refused
-    Column("handoff_id", Uuid, nullable=False),
+    Column("handoff_id", Uuid),  # that was made
+    Column("session_id", Uuid),  # that was started, or got messages
     Column("created_at", UtcDateTime, nullable=False),
     of_account("user_id", "users", "fk_idempotency_keys_user"),
     of_account("handoff_id", "handoffs", "fk_idempotency_keys_handoff"),
+    of_account("session_id", "sessions", "fk_idempotency_keys_session", may_come_later=True),
+    CheckConstraint("(handoff_id IS NULL) <> (session_id IS NULL)", name="of_one"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 

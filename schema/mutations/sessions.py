@@ -47,7 +47,12 @@ class SessionMutations:
         caller = await info.context.caller()
         async with transaction(info) as tx:
             session = await sessions.start(
-                tx, caller.user, input.new(), now=info.context.now, is_ingest=caller.is_ingest_only
+                tx,
+                caller.user,
+                input.new(),
+                now=info.context.now,
+                is_ingest=caller.is_ingest_only,
+                idempotency_key=input.idempotency_key,
             )
         return StartSessionPayload(session=Session.from_row(session))
 
@@ -71,10 +76,13 @@ class SessionMutations:
     ) -> SessionResult:
         """Add messages."""
         messages = [message.new() for message in input.messages]
-        session_id = read_id(input.session_id)
-        return await _change(
-            info, partial(sessions.append_messages, session_id=session_id, messages=messages)
+        append = partial(
+            sessions.append_messages,
+            session_id=read_id(input.session_id),
+            messages=messages,
+            idempotency_key=input.idempotency_key,
         )
+        return await _change(info, append)
 
     @strawberry.mutation(
         description=(
