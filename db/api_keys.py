@@ -1,7 +1,7 @@
 """The API keys of an account. Their secrets are not here: `db/models/identity.py` says what is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, insert, select, update
 from db.enums import ApiKeyScope
 from db.models import api_keys
 from db.pages import Page, SortKey
-from db.session import Transaction, columns_of, new_id
+from db.session import Transaction, columns_of
 
 _NEWEST = SortKey((api_keys.c.created_at, api_keys.c.id), descending=True)
 
@@ -27,16 +27,12 @@ class ApiKeyRow:
     created_at: datetime
     last_used_at: datetime | None  #: to the minute; None: never
     revoked_at: datetime | None  #: refused from then on
+    created_by_id: UUID | None  #: who made it, and may know its token; None: the command line
 
 
-async def add(
-    tx: Transaction, *, user_id: UUID, name: str, scope: ApiKeyScope, secret_hash: str, at: datetime
-) -> ApiKeyRow:
+async def add(tx: Transaction, row: ApiKeyRow, secret_hash: str) -> None:
     """Store a key."""
-    values = {"user_id": user_id, "name": name, "scope": scope, "secret_hash": secret_hash, "created_at": at}
-    key_id = new_id()
-    await tx.execute(insert(api_keys).values(account_id=tx.account_id, id=key_id, **values))
-    return ApiKeyRow(tx.account_id, key_id, user_id, name, scope, at, None, None)
+    await tx.execute(insert(api_keys).values(**asdict(row), secret_hash=secret_hash))
 
 
 async def revoke(tx: Transaction, key_id: UUID, *, at: datetime) -> bool:
@@ -47,6 +43,15 @@ async def revoke(tx: Transaction, key_id: UUID, *, at: datetime) -> bool:
         .values(revoked_at=at)
     )
     return await tx.execute(statement) == 1
+
+
+async def lock_valid_of(tx: Transaction, user_id: UUID) -> list[ApiKeyRow]:
+    """Return the keys of a user that are not revoked, held until the transaction ends.
+
+    They are locked in the order of their ids, as whoever records uses of several does.
+    """
+    of_user = _select(tx).where(api_keys.c.user_id == user_id, api_keys.c.revoked_at.is_(None))
+    return await tx.fetch_all(of_user.order_by(api_keys.c.id).with_for_update(key_share=True), ApiKeyRow)
 
 
 async def by_ids(tx: Transaction, key_ids: Sequence[UUID]) -> dict[UUID, ApiKeyRow]:

@@ -116,7 +116,7 @@ async def find_api_key(database: Database, key_id: UUID) -> FoundApiKey | None:
 
 async def note_key_uses(tx: SystemTransaction, used_at: dict[UUID, datetime], *, every: timedelta) -> None:
     """Record when keys were used, those that have no record younger than `every` before."""
-    for key_id, at in used_at.items():
+    for key_id, at in sorted(used_at.items()):  # the order in which all who change several lock them
         is_old = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= at - every)
         await tx.execute(update(api_keys).where(api_keys.c.id == key_id, is_old).values(last_used_at=at))
 

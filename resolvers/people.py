@@ -17,9 +17,10 @@ from db.errors import Taken
 from db.events import Event
 from db.session import Transaction
 from db.users import UserRow
+from resolvers import api_keys
 from resolvers.errors import EmailTaken, Forbidden, LastOwner, NotFound
 from resolvers.inputs import MAX_LABEL, clean_email, clean_text
-from resolvers.permissions import require_admin
+from resolvers.permissions import is_promotion, require_admin
 from resolvers.reopening import announce, release_claims
 
 
@@ -74,7 +75,8 @@ async def change(
 ) -> UserRow:
     """Set fields of a person, and return them. What is as it was writes nothing.
 
-    Who is no responder any more gives back what they have claimed.
+    Who is no responder any more gives back what they have claimed. Who gets a role for which the makers of
+    their API keys could make none loses those keys.
 
     Raises:
         Forbidden: the actor is no owner or admin; an admin who would change an owner or make one; or would
@@ -206,6 +208,8 @@ async def _store(
 ) -> UserRow:
     """Store a person as wanted; where they are no responder any more, give back what they have claimed.
 
+    Where they are promoted, the keys that others may know, and could not make for the new role, are revoked.
+
     Their own events come before those of the handoffs: nobody is pushed what comes after they have left.
     """
     columns = ("email", "name", "role", "active", "deleted_at")
@@ -213,11 +217,14 @@ async def _store(
         await users.change(tx, user.id, {column: getattr(wanted, column) for column in columns})
     except Taken:
         raise EmailTaken(wanted.email, None) from None
+    is_promoted = is_promotion(user.role, wanted.role)
+    outgrown = await api_keys.revoke_outgrown(tx, wanted, now=now) if is_promoted else []
     leaves = user.is_responder and not wanted.is_responder
     reopened = await release_claims(tx, user, now=now, grace=grace) if leaves else []
     for kind, summary in kinds.items():
         await _tell(tx, kind, summary, actor, now=now)
     actor_id = None if actor is None else actor.id
+    await api_keys.tell_outgrown(tx, outgrown, wanted, actor_id=actor_id, now=now)
     summary = f"released it: {wanted.name} {_why(wanted)}"
     await announce(tx, reopened, summary, actor_id=actor_id, except_id=None, now=now)
     return wanted

@@ -1,10 +1,12 @@
 """Who may do what. Roles come from the database at each operation, never from the token."""
 
-from db.enums import ADMIN_ROLES
+from db.enums import ADMIN_ROLES, Role
 from db.users import UserRow
 from resolvers.errors import Forbidden, Unauthenticated
 
 ADMINS_ONLY = "Admin access required"
+#: Each role may do all that those before it may.
+_RISING = (Role.VIEWER, Role.ENGINEER, Role.ADMIN, Role.OWNER)
 
 
 def require_user(user: UserRow | None) -> UserRow:
@@ -36,6 +38,11 @@ def require_admin(viewer: UserRow) -> None:
     """
     if not is_admin(viewer):
         raise Forbidden(ADMINS_ONLY)
+
+
+def is_promotion(before: Role, after: Role) -> bool:
+    """Tell whether a change of role gives rights."""
+    return _RISING.index(after) > _RISING.index(before)
 
 
 def is_admin(viewer: UserRow) -> bool:

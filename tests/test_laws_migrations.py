@@ -10,10 +10,10 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.schema import SchemaItem
 
 from db import idempotency, migrate
-from db.enums import HandoffIntent
+from db.enums import ApiKeyScope, HandoffIntent
 from db.models import deliveries, delivery_attempts, metadata, psa_connections
 from db.session import Database, SystemTransaction
-from resolvers import handing_off
+from resolvers import api_keys, handing_off
 from resolvers.new_handoffs import NewHandoff
 from tests.cast import Cast
 
@@ -151,6 +151,23 @@ async def test_keys_of_handoffs_outlast_the_step_to_keys_of_sessions_and_back(
 
     async with database.owning() as tx:
         await migrate.downgrade(tx, "0012")
+        await migrate.upgrade(tx)
+
+    assert await cast.all_rows() == before
+
+
+async def test_keys_that_are_there_know_who_made_them(database: Database, cast: Cast) -> None:
+    now = datetime.now(UTC)
+    async with database.transaction(cast.account_id) as tx:
+        await api_keys.create_as_admin(tx, cast.adam, cast.alice.id, "Theirs", ApiKeyScope.FULL, now=now)
+        await api_keys.create_as_admin(
+            tx, cast.olivia, None, "Mine", ApiKeyScope.INGEST, now=now + timedelta(seconds=1)
+        )
+    await cast.make_key(cast.bob)
+    before = await cast.all_rows()
+
+    async with database.owning() as tx:
+        await migrate.downgrade(tx, "0013")
         await migrate.upgrade(tx)
 
     assert await cast.all_rows() == before

@@ -22,8 +22,10 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_used_at", UtcDateTime),  # to the minute; NULL: never
     Column("revoked_at", UtcDateTime),
+    Column("created_by_id", Uuid),  # who may know its token; NULL: the command line's user
     UniqueConstraint("id"),
     of_account("user_id", "users", "fk_api_keys_user"),
+    of_account("created_by_id", "users", "fk_api_keys_created_by"),
     one_of("scope", ApiKeyScope),
     CheckConstraint("length(secret_hash) = 64", name="secret_is_hashed"),
     Index("ix_api_keys_newest", "account_id", "created_at", "id"),

@@ -20,8 +20,9 @@ class ApiKeyMutations:
 
     @strawberry.mutation(
         description=(
-            "Make an API key. The answer holds the only copy of its token. An unknown or foreign user is "
-            "NOT_FOUND. For owners and admins."
+            "Make an API key. The answer holds the only copy of its token. To make an owner's takes an "
+            "owner; one that you make for somebody else is revoked when they get a role for which you could "
+            "not make it. An unknown or foreign user is NOT_FOUND. For owners and admins."
         ),
         extensions=admins(),
     )
@@ -31,15 +32,16 @@ class ApiKeyMutations:
         input: Annotated[CreateApiKeyInput, Argument],  # noqa: A002 (every mutation's name)
     ) -> CreateApiKeyPayload:
         """Make a key."""
-        viewer = await info.context.viewer()
+        caller = await info.context.caller()
         async with transaction(info) as tx:
             made = await api_keys.create_as_admin(
                 tx,
-                viewer,
+                caller.user,
                 read_optional_id(input.user_id),
                 input.name,
                 input.scope,
                 now=info.context.now,
+                signed_in_with=caller.key,
             )
         return CreateApiKeyPayload(api_key=ApiKey.from_row(made.key), token=made.token)
 

@@ -54,8 +54,10 @@ class UserMutations:
         description=(
             "Change a person's name, address or role, deactivate them, or bring them back. It counts at "
             "once: who is deactivated or becomes a viewer is told nothing more, and what they had claimed "
-            "goes back into the queue. Nobody changes their own role or deactivates themselves; to change an "
-            "owner takes an owner. An unknown or foreign user is NOT_FOUND. For owners and admins."
+            "goes back into the queue. With a higher role, those of their API keys are revoked that somebody "
+            "else made who could not make one for that role: whoever made a key may know its token. Nobody "
+            "changes their own role or deactivates themselves; to change an owner takes an owner. An unknown "
+            "or foreign user is NOT_FOUND. For owners and admins."
         ),
         extensions=admins(),
     )
