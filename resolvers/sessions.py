@@ -80,7 +80,7 @@ async def start(
     session_id, asked = new_id(), {"mutation": "startSession", "new": new}
     first_id = await repeats.first_session(tx, viewer, idempotency_key, asked, session_id, now=now)
     if first_id is not None:
-        return await _again(tx, first_id)
+        return (await sessions.by_ids(tx, [first_id]))[first_id]
     session = await sessions.add(
         tx,
         session_id,
