@@ -15,6 +15,8 @@ from uuid import UUID
 from db import deliveries, handoffs, mail_beginnings, outbox
 from db.deliveries import DeliveryRow
 from db.enums import DeliveryStatus
+from db.errors import driver_fault, is_outage
+from db.letters import addressed
 from db.outbox import Attempt, Settlement
 from db.pushes import fail_pushes
 from db.session import Database, Transaction
@@ -26,6 +28,8 @@ from notify.settling import until_recorded
 
 log = logging.getLogger(__name__)
 
+#: Said of an attempt that failed before the mail server was spoken to.
+OUR_FAULT = "A fault of the service: its log says more."
 _TRANSACTIONS_AT_ONCE = 4  # the API may share the process, and its connections to the database
 
 
@@ -40,11 +44,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A mail that is about to be handed in, or is not wanted any more."""
+    """A mail that is about to be handed in, is not wanted any more, or is put off."""
 
     account_id: UUID
-    letter: Letter
-    delivery: DeliveryRow | None  #: as it is SENDING; None: not wanted, or another worker has it
+    handoff_id: UUID
+    letter: Letter | None  #: None: it could not be read, and is tried again later
+    delivery: DeliveryRow | None  #: as it is SENDING; None: it is put off, not wanted, or another worker's
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,11 @@ class MailLedger:
         self._free = asyncio.Semaphore(_TRANSACTIONS_AT_ONCE)
 
     async def begin(self, lease: UUID, leased: Sequence[Leased]) -> list[Begun]:
-        """Check a last time that mails are wanted, and mark those SENDING; leave out, and log, what fails."""
+        """Check a last time that mails are wanted, and mark those SENDING.
+
+        What fails is logged. A mail that fails by itself for a reason of ours is put off, as one is that the
+        mail server refuses for now; where the database is away, it is left out, and left as it was.
+        """
         groups = await asyncio.gather(*(self._begin_or_each(lease, group) for group in by_account(leased)))
         return [begun for group in groups for begun in group]
 
@@ -111,11 +120,12 @@ class MailLedger:
     async def _begin_or_each(self, lease: UUID, leased: Sequence[Leased]) -> list[Begun]:
         try:
             return await self._begin(lease, leased)
-        except Exception:
+        except Exception as error:
             what = {"delivery_ids": [str(each.id) for each in leased]}
             log.exception("deliveries not begun", extra=what)
+            fault = driver_fault(error)
         if len(leased) == 1:
-            return []
+            return [] if fault is not None and is_outage(fault) else await self._put_off(lease, leased[0])
         alone = await asyncio.gather(*(self._begin_or_each(lease, [each]) for each in leased))
         return [begun for group in alone for begun in group]
 
@@ -129,7 +139,25 @@ class MailLedger:
             for letter in letters:
                 await _skip(tx, lease, letter)
             begun = await self._mark(tx, lease, wanted)
-        return [Begun(account_id, letter, begun.get(letter.delivery.id)) for letter in letters]
+        return [
+            Begun(account_id, letter.matter.handoff.id, letter, begun.get(letter.delivery.id))
+            for letter in letters
+        ]
+
+    async def _put_off(self, lease: UUID, leased: Leased) -> list[Begun]:
+        """Record an attempt that failed for a reason of ours; leave out, and log, what cannot be recorded."""
+        try:
+            async with self._free, self._database.transaction(leased.account_id) as tx:
+                push_id = (await addressed(tx, [leased.id]))[leased.id].push_id
+                await deliveries.lock_ids(tx, [leased.id] if push_id is None else [leased.id, push_id])
+                now = self._now()
+                tried = await mail_beginnings.begin_all(tx, {leased.id: push_id}, lease, at=now, until=now)
+                answers = [_failed_by_us(delivery, now) for delivery in tried.values()]
+                await outbox.settle_all(tx, lease, [answer.settlement for answer in answers])
+        except Exception:
+            log.exception("deliveries not begun", extra={"delivery_ids": [str(leased.id)]})
+            return []
+        return [Begun(leased.account_id, answer.delivery.handoff_id, None, None) for answer in answers]
 
     async def _mark(self, tx: Transaction, lease: UUID, wanted: Sequence[Letter]) -> dict[UUID, DeliveryRow]:
         """Mark mails SENDING.
@@ -162,6 +190,12 @@ def _is_taken_over(letter: Letter) -> bool:
     waited for a lock meanwhile.
     """
     return letter.delivery.status == DeliveryStatus.SENDING
+
+
+def _failed_by_us(delivery: DeliveryRow, now: datetime) -> Answer:
+    fault, number = TemporaryFault(None, OUR_FAULT), delivery.attempts
+    attempt = Attempt(number=number, finished_at=now, accepted=False, code=None, text=fault.text)
+    return Answer(delivery, attempt, fault)
 
 
 async def _lock(tx: Transaction, letters: Sequence[Letter]) -> None:

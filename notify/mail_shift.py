@@ -19,9 +19,9 @@ from notify.envelopes import Envelope
 from notify.letters import Letter
 from notify.mail_forms import write
 from notify.mail_headers import UnusableAddress
-from notify.mail_ledger import Answer, MailLedger
+from notify.mail_ledger import OUR_FAULT, Answer, MailLedger
 from notify.mailers import Mailers
-from notify.smtp import Mailer, PermanentFault, SendFault
+from notify.smtp import Mailer, PermanentFault, SendFault, TemporaryFault
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _CREWS = 2
 _LOOK_SECONDS = 0.25  #: how often it is seen whether mails that hang make room for others
 
 
-#: What a crew has begun and not recorded, and over which connection it goes.
+#: What a crew has begun and not recorded, and over which connection it goes. None: it is recorded by itself.
 InHand = dict[asyncio.Task[Answer | None], Mailer]
 
 
@@ -139,8 +139,8 @@ class MailShift:
         all_begun = await self._ledger.begin(self.lease, list(wanted))
         self._all_done &= len(all_begun) == count
         for begun in all_begun:
-            if begun.delivery is None:
-                tasks.create_task(self._see_to_reach(begun.account_id, begun.letter.matter.handoff.id))
+            if begun.letter is None or begun.delivery is None:
+                tasks.create_task(self._see_to_reach(begun.account_id, begun.handoff_id))
             else:
                 mailer = wanted.pop(Leased(begun.account_id, begun.delivery.id))
                 in_hand[tasks.create_task(self._send(begun.letter, begun.delivery, mailer))] = mailer
@@ -196,8 +196,8 @@ class MailShift:
             self._all_done = False
             log.exception("reach not seen to", extra={"handoff_id": str(handoff_id)})
 
-    async def _send(self, letter: Letter, delivery: DeliveryRow, mailer: Mailer) -> Answer | None:
-        """Write a mail and hand it in; None where that failed for a reason of ours."""
+    async def _send(self, letter: Letter, delivery: DeliveryRow, mailer: Mailer) -> Answer:
+        """Write a mail and hand it in."""
         fault: SendFault | None = None
         try:
             reply = await mailer.send(self._write(letter, delivery))
@@ -210,9 +210,9 @@ class MailShift:
             if error.in_doubt:  # tried again all the same: rather twice, with one Message-ID, than never
                 text = f"{text} {IN_DOUBT}"
         except Exception:
-            self._all_done = False
             log.exception("mail not sent", extra={"delivery_id": str(delivery.id)})
-            return None
+            fault = TemporaryFault(None, OUR_FAULT)
+            code, text = None, fault.text
         number, accepted = delivery.attempts, fault is None
         attempt = Attempt(number=number, finished_at=self._now(), accepted=accepted, code=code, text=text)
         return Answer(delivery, attempt, fault)
