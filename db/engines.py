@@ -2,6 +2,7 @@
 
 import socket
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -24,6 +26,10 @@ _CONNECT_SECONDS = 10
 #: A server that vanishes without a word, as when its machine loses power, is noticed within half a minute. By
 #: itself Linux waits a quarter of an hour until what was sent is taken, and two hours for an answer.
 _SILENCE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+#: How long a connection is kept that leads to what can only be read. In a failover the address may lead to a
+#: standby for a while: whoever reads is content with that, and would never learn of the new primary.
+_READ_ONLY_SECONDS = 5.0
+_TELL_OF_READING = ("in_hot_standby", "default_transaction_read_only")
 
 
 def postgresql_writer(address: URL) -> Pool:
@@ -85,6 +91,8 @@ def _postgresql_engine(
     )
     event.listen(engine.sync_engine, "do_connect", open_where_awaited)
     event.listen(engine.sync_engine, "connect", _bear_no_silence)
+    event.listen(engine.sync_engine, "connect", _note_when)
+    event.listen(engine.sync_engine, "checkout", _leave_a_standby)
     event.listen(engine.sync_engine, "handle_error", _leave_who_only_reads)
     return engine
 
@@ -93,6 +101,34 @@ def _leave_who_only_reads(context: ExceptionContext) -> None:
     """Open connections anew that lead to what can only be read: SQLAlchemy's event `handle_error`."""
     if is_read_only(context.original_exception):
         context.is_disconnect = True
+
+
+def _note_when(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (SQLAlchemy's own)
+    """Note when a connection was opened: SQLAlchemy's event `connect`."""
+    entry.info["opened_at"] = time.monotonic()
+
+
+def _leave_a_standby(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:  # noqa: ANN401 (as above)
+    """Open a connection anew that has led to a standby for a while: SQLAlchemy's event `checkout`.
+
+    Raises:
+        DisconnectionError: it is to be opened anew.
+    """
+    is_old = time.monotonic() - entry.info["opened_at"] > _READ_ONLY_SECONDS
+    if is_old and _only_reads(connection.driver_connection):
+        raise DisconnectionError
+
+
+def _only_reads(driver: asyncpg.Connection) -> bool:
+    """Tell whether the server has said that nothing can be stored there.
+
+    It does so by itself, at first and when that changes; a pooler before it may not. Source: PostgreSQL's
+    manual, section 54.2.7 (asynchronous operations).
+    """
+    if driver.is_closed():  # whoever takes it sees that
+        return False
+    told = driver.get_settings()
+    return "on" in (getattr(told, name, "off") for name in _TELL_OF_READING)
 
 
 def _bear_no_silence(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 (SQLAlchemy's own)
