@@ -2,23 +2,28 @@
 
 import re
 
+from assist.secret_signs import folded, has_any
 from assist.secret_values import is_named, looks_secret
 
 _PASSWORD = "[password removed]"  # noqa: S105 - what stands in a password's place
 _NET_USE = re.compile(r"(?i)(?<![a-z])net\s{1,3}use\s[^\n]{1,400}")
 _WORDS_OF_A_LINE = re.compile(r'"[^"\n]*"|\S+')
-#: `value` is the secret. A name before it ends with a colon, a slash or a blank.
+#: `value` is the secret. A name before it ends with a colon, a slash or a blank. Nothing is such a command
+#: without one of its signs.
 _COMMANDS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i)(?<![a-z])net\s{1,3}user\s{1,3}[\w.@-]{1,60}\s{1,3}(?P<value>[^\s/*]\S*)(?=\s{1,3}/)",
+    (re.compile(pattern), signs)
+    for pattern, signs in (
+        (r"(?i)(?<![a-z])net\s{1,3}user\s{1,3}[\w.@-]{1,60}\s{1,3}(?P<value>[^\s/*]\S*)(?=\s{1,3}/)", "net"),
         (
-            r"(?i)ConvertTo-SecureString\s{1,3}(?:-String\s{1,3})?(?P<value>\"[^\"$\n]+\"|'[^'\n]+'"
-            r"|[^\s$\"'-]\S*)"
+            (
+                r"(?i)ConvertTo-SecureString\s{1,3}(?:-String\s{1,3})?(?P<value>\"[^\"$\n]+\"|'[^'\n]+'"
+                r"|[^\s$\"'-]\S*)"
+            ),
+            "convertto-securestring",
         ),
-        r"(?i)(?<!\S)(?:-u|--user)[ =]\s{0,3}[\w.@\\-]{1,80}:(?P<value>[^\s:]+)",
-        r"(?i)(?<![a-z])mysql(?:dump|admin)?\s[^\n]{0,200}?(?<=\s)-p(?P<value>[^\s-]\S*)",
-        r"(?i)(?<!\S)(?:-pw|/pass:|/rp:?\s?|/p:)\s{0,3}(?P<value>[^\s/-]\S*)",
+        (r"(?i)(?<!\S)(?:-u|--user)[ =]\s{0,3}[\w.@\\-]{1,80}:(?P<value>[^\s:]+)", "-u"),
+        (r"(?i)(?<![a-z])mysql(?:dump|admin)?\s[^\n]{0,200}?(?<=\s)-p(?P<value>[^\s-]\S*)", "mysql"),
+        (r"(?i)(?<!\S)(?:-pw|/pass:|/rp:?\s?|/p:)\s{0,3}(?P<value>[^\s/-]\S*)", "-pw /pass: /rp /p:"),
     )
 )
 _SHORT_OPTION = re.compile(r"(?<!\S)[-/][pP][ :=](?P<value>[^\s/-]\S*)")
@@ -40,16 +45,22 @@ _ONE_TIME_CODE = re.compile(
 
 def hide_command_secrets(text: str) -> str:
     """Return the text without the passwords of command lines and of `creds: name / password`."""
-    text = _NET_USE.sub(_hide_net_use, text)
-    for command in _COMMANDS:
-        text = command.sub(lambda found: _hide(found, is_secret=is_named(found["value"])), text)
-    for pair in (_SHORT_OPTION, _CREDENTIALS):
-        text = pair.sub(lambda found: _hide(found, is_secret=looks_secret(found["value"])), text)
+    has = folded(text)
+    if has_any(has, "net"):
+        text = _NET_USE.sub(_hide_net_use, text)
+    for command, signs in _COMMANDS:
+        if has_any(has, signs):
+            text = command.sub(lambda found: _hide(found, is_secret=is_named(found["value"])), text)
+    for pair, signs in ((_SHORT_OPTION, "-p /p"), (_CREDENTIALS, "cred logon login")):
+        if has_any(has, signs):
+            text = pair.sub(lambda found: _hide(found, is_secret=looks_secret(found["value"])), text)
     return text
 
 
 def hide_one_time_codes(text: str) -> str:
     """Return the text without the digits after words such as "MFA code"."""
+    if not has_any(folded(text), "code pin number otp"):
+        return text
     return _ONE_TIME_CODE.sub(lambda found: _hide(found, is_secret=True, mark="[code removed]"), text)
 
 

@@ -1,7 +1,9 @@
 """Secrets that are known by the word before them: passwords, keys, tokens, shared secrets."""
 
 import re
+from collections.abc import Iterator
 
+from assist.secret_signs import around_each, folded
 from assist.secret_values import is_named, looks_random, looks_secret
 
 #: The group that matched says which mark stands in the value's place.
@@ -18,6 +20,8 @@ _WORD = re.compile(
     | (?P<random> (?<![a-z])(?:key|token|signature) )
     """
 )
+#: One of them stands in each such word, and no word reaches farther from where it begins.
+_SIGNS, _REACH = "pass pw pswd kennwort key code psk token secret seed communit signature", 30
 _FOR = r"(?:[ ]\([^()\n]{1,40}\)|[ ](?:for|of|on)(?:[ ][\w.@\\/'-]{1,40}){1,5}?)?"
 #: Bounded, so that text full of such words is not read to its end for each of them.
 _VALUE = r"""(?P<value>\\?"[^"\\\n]{1,200}|'[^'\n]{1,200}|`[^`\n]{1,200}|[^\s;]{1,200})"""
@@ -39,7 +43,7 @@ _LOOKED_AT = 190  #: characters of a value, less what may have been stripped
 def hide_values(text: str) -> str:
     """Return the text without the values that passwords, keys and tokens are said to have."""
     parts, at = [], 0
-    for word in _WORD.finditer(text):
+    for word in _words(text):
         if word.start() < at or text[word.end() : word.end() + 1].isalpha():
             continue
         start, end = _value_after(word)
@@ -48,6 +52,11 @@ def hide_values(text: str) -> str:
             parts += [text[at:start], f"[{kind} removed]"]
             at = _end_of_run(text, start, end)
     return "".join([*parts, text[at:]])
+
+
+def _words(text: str) -> Iterator[re.Match[str]]:
+    for start, end in around_each(folded(text), _SIGNS, _REACH):
+        yield from _WORD.finditer(text, start, end)
 
 
 def _end_of_run(text: str, start: int, end: int) -> int:
