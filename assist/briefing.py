@@ -38,6 +38,7 @@ class Known:
     priority: str
     created_at: datetime
     owner: str
+    holder: str | None  #: who has claimed it, and reads this; None: nobody has
     ticket: str | None
     said_since: int  #: messages after the handoff
     found: Statements | None  #: None: there is no assessment (yet)
@@ -106,6 +107,8 @@ def _first(known: Known) -> list[str]:
     active = next((branch for branch in known.case.branches if branch.is_active), None)
     if active is not None:
         return [f"Go on with “{_line(active.label)}”."]
+    if known.holder == known.handed_off_by:
+        return []
     return [f"Ask {known.handed_off_by} what they would do next: the session does not say."]
 
 
@@ -132,14 +135,19 @@ def _unanswered(case: Case) -> str | None:
 
 def _history(known: Known) -> list[str]:
     entries = [f"{_time(past.at)}: {past.who or 'Handoff'} {_line(past.what)}" for past in known.past]
+    return [*_listed(entries, keep_last=True), *_whom_to_ask(known)]
+
+
+def _whom_to_ask(known: Known) -> list[str]:
+    """Name who knows of it, but for the one who has it: they read this."""
+    knowing = {known.handed_off_by: f"who {known.intent} it"}
+    knowing.setdefault(known.owner, "whose session it is")
     people = dict.fromkeys(past.who for past in reversed(known.past) if past.who)
-    others = [who for who in people if who not in (known.handed_off_by, known.owner)]
-    asked = f"Ask {known.handed_off_by}, who {known.intent} it"
-    if known.owner != known.handed_off_by:
-        asked += f", or {known.owner}, whose session it is"
-    if others:
-        asked += f"; {', '.join(others[:3])} had to do with it before"
-    return [*_listed(entries, keep_last=True), f"{asked}."]
+    others = [who for who in people if who not in (*knowing, known.holder)]
+    asked = ", or ".join(f"{who}, {why}" for who, why in knowing.items() if who != known.holder)
+    told = [f"Ask {asked}"] if asked else []
+    told += [f"{', '.join(others[:3])} had to do with it before"] if others else []
+    return [f"{'; '.join(told)}."] if told else []
 
 
 def _branch(branch: CaseBranch) -> str:

@@ -86,7 +86,8 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
     case = await read_case(tx, handoff)
     told = await _timeline(tx, handoff)
     assessment = (await assessments.by_handoffs(tx, [handoff.id])).get(handoff.id)
-    wanted = {handoff.handed_off_by_id, session.owner_id, *(event.actor_id for event in told)}
+    concerned = (handoff.handed_off_by_id, session.owner_id, handoff.claimed_by_id)
+    wanted = {*concerned, *(event.actor_id for event in told)}
     people = await users.by_ids(tx, [user_id for user_id in wanted if user_id is not None])
     return Known(
         case=case,
@@ -95,6 +96,7 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
         priority=handoff.priority.name,
         created_at=handoff.created_at,
         owner=people[session.owner_id].name,
+        holder=None if handoff.claimed_by_id is None else people[handoff.claimed_by_id].name,
         ticket=session.psa_ticket_id,
         said_since=sum(message.at > handoff.created_at for message in case.messages),
         found=None if assessment is None else assessment.statements,

@@ -88,6 +88,38 @@ async def test_earlier_handoffs_tell_who_had_it(assessed: Api) -> None:
     ]
 
 
+async def test_who_has_it_is_not_sent_to_themselves(api: Api) -> None:
+    cast = api.cast
+    session = await cast.start_session("The VPN drops")
+    handoff_id = await api.escalate(cast.olivia, session.id)
+    await api.claim(cast.bob, handoff_id)
+
+    taken_over = sections((await brief(api, handoff_id))["text"])
+    await api.release(cast.bob, handoff_id)
+    await api.claim(cast.alice, handoff_id)
+    owned = sections((await brief(api, handoff_id))["text"])
+    await api.release(cast.alice, handoff_id)
+    await api.claim(cast.olivia, handoff_id)
+    taken_back = sections((await brief(api, handoff_id))["text"])
+
+    assert taken_over["HISTORY"][-1] == "Ask Olivia, who escalated it, or Alice, whose session it is."
+    assert owned["HISTORY"][-1] == "Ask Olivia, who escalated it; Bob had to do with it before."
+    assert taken_back["HISTORY"][-1] == "Ask Alice, whose session it is; Bob had to do with it before."
+    assert "FIRST THING TO DO" not in taken_back
+
+
+async def test_who_claims_what_they_parked_of_their_own_is_sent_to_nobody(api: Api) -> None:
+    session = await api.cast.start_session("The VPN drops")
+    parked = await api.create(api.cast.alice, session.id, intent="PARK", notes="The ISP calls back at 8.")
+    await api.claim(api.cast.alice, parked["handoff"]["id"])
+
+    found = sections((await brief(api, parked["handoff"]["id"]))["text"])
+
+    assert list(found) == ["PROBLEM", "HISTORY"]
+    assert found["PROBLEM"][-1] == "  The ISP calls back at 8."
+    assert found["HISTORY"] == ["- TIME: Alice claimed it"]
+
+
 async def test_a_briefing_is_kept_until_the_session_moves_on(assessed: Api) -> None:
     cast = assessed.cast
     handoff_id = await escalate(assessed)
