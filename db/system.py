@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from db.accounts import AccountRow
 from db.api_keys import ApiKeyRow
 from db.enums import AssessmentStatus, Channel, DeliveryKind, DeliveryStatus, HandoffState
 from db.models import (
@@ -140,6 +141,12 @@ async def find_account(tx: SystemTransaction, name: str) -> UUID | None:
     """Return the id of the account with this name."""
     account_id: UUID | None = await tx.fetch_value(select(accounts.c.id).where(accounts.c.name == name))
     return account_id
+
+
+async def all_accounts(tx: SystemTransaction) -> list[AccountRow]:
+    """Return every account, in the order of the names."""
+    statement = select(*columns_of(AccountRow, accounts)).order_by(accounts.c.name)
+    return await tx.fetch_all(statement, AccountRow)
 
 
 async def account_exists(tx: SystemTransaction, account_id: UUID) -> bool:

@@ -63,6 +63,12 @@ async def add_account(settings: Settings, name: str) -> UUID:
         return await admin.create_account(tx, name, now=utc_now())
 
 
+async def list_accounts(settings: Settings) -> list[str]:
+    """Return a line for each account: id and name, apart by a tab."""
+    async with opened(settings) as database, database.system_reading() as tx:
+        return [f"{account.id}\t{account.name}" for account in await system.all_accounts(tx)]
+
+
 async def add_key(settings: Settings, email: str, name: str, scope: ApiKeyScope) -> str:
     """Make an API key of the user with this address, and return its token."""
     async with opened(settings) as database:
@@ -143,7 +149,7 @@ async def import_sessions(
 
     Raises:
         NotFound: the address is of nobody in the account.
-        Forbidden: they may not have sessions.
+        BadInput: they may not have sessions.
     """
     async with opened(settings) as database:
         account_id = await find_account(database, account)
@@ -233,5 +239,8 @@ async def find_account(database: Database, account: str) -> UUID:
             with suppress(ValueError):
                 account_id = UUID(account) if await system.account_exists(tx, UUID(account)) else None
     if account_id is None:
-        raise NotFound(f'No account is named "{account}". Create it with: handoff account add "{account}"')
+        raise NotFound(
+            f'No account is named "{account}". "handoff account list" shows those that there are; '
+            f'to create it: handoff account add "{account}"'
+        )
     return account_id

@@ -6,6 +6,7 @@ from db import users
 from db.enums import Role
 from db.users import UserRow
 from resolvers import admin, people
+from resolvers.errors import BadInput, EmailTaken
 from resolvers.people import UserChanges
 from schema.context import utc_now
 from server.commands import changing, find_user, opened, reading
@@ -13,9 +14,21 @@ from server.settings import Settings
 
 
 async def add_user(settings: Settings, email: str, account: str, name: str, role: Role) -> UUID:
-    """Add a user to the account with this name and return the id."""
-    async with changing(settings, account) as tx:
-        return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
+    """Add a user to the account with this name and return the id.
+
+    Raises:
+        EmailTaken: somebody who may sign in has the address.
+        BadInput: somebody who may not has it, and stands in no list if they were removed.
+    """
+    try:
+        async with changing(settings, account) as tx:
+            return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
+    except EmailTaken as taken:
+        async with opened(settings) as database:
+            has_it = await find_user(database, email)
+        if has_it.may_sign_in:
+            raise
+        raise BadInput(f"{taken} Bring them back with: handoff user activate {has_it.email}") from None
 
 
 async def list_users(settings: Settings, account: str) -> list[str]:

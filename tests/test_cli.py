@@ -96,6 +96,27 @@ def test_an_account_and_its_people_are_added_and_listed(terminal: Terminal) -> N
     assert (bo.id, bo.account_id, bo.role, bo.active) == (bo_id, account_id, Role.ENGINEER, True)
 
 
+def test_accounts_are_listed_by_name(terminal: Terminal) -> None:
+    assert terminal.ask("account", "list") == ""
+    south = terminal.ask("account", "add", "Southwind").strip()
+    north = terminal.ask("account", "add", "Nordwind Süd").strip()
+
+    assert terminal.ask("account", "list") == f"{north}\tNordwind Süd\n{south}\tSouthwind\n"
+
+
+@pytest.mark.parametrize("gone", ["deactivate", "remove"])
+def test_who_is_added_again_after_they_left_can_be_brought_back(staffed: Terminal, gone: str) -> None:
+    whole = ("--account", "Northwind IT", "--name")
+    staffed.ask("user", gone, "bo@northwind.example")
+
+    refusal = staffed.refused("user", "add", "Bo@northwind.example", *whole, "Bo Berg")
+    told, command = refusal.split(": handoff ")
+    staffed.ask(*command.split())
+
+    assert told == ("There is a user with the address bo@northwind.example already. Bring them back with")
+    assert staffed.find_user("bo@northwind.example").may_sign_in
+
+
 def test_a_team_is_added_with_its_members(staffed: Terminal) -> None:
     whole = ("--account", "Northwind IT")
     staffed.ask("user", "add", "ann@northwind.example", *whole, "--name", "Ann")
@@ -182,8 +203,6 @@ def test_who_was_removed_is_in_no_list_and_may_come_back(staffed: Terminal) -> N
     assert said == ["Removed bo@northwind.example.\n", "bo@northwind.example was removed already.\n"]
     assert staffed.ask("user", "list", "--account", "Northwind IT") == ""
     assert staffed.refused("token", "bo@northwind.example").endswith("cannot sign in.")
-    added = staffed.refused("user", "add", "bo@northwind.example", "--account", "Northwind IT", "--name", "B")
-    assert added == "There is a user with the address bo@northwind.example already."
     assert staffed.ask("user", "activate", "bo@northwind.example") == "Activated bo@northwind.example.\n"
     staffed.ask("token", "bo@northwind.example")
 
@@ -257,6 +276,12 @@ def test_only_who_is_of_the_account_may_be_a_member_and_only_of_its_teams(
     assert foreign_user == "No user of Northwind IT has the address charlie@fabrikam.example."
 
 
+NO_ACCOUNT = (
+    'No account is named "Nobody". "handoff account list" shows those that there are; '
+    'to create it: handoff account add "Nobody"'
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -270,15 +295,15 @@ def test_only_who_is_of_the_account_may_be_a_member_and_only_of_its_teams(
         ),
         (
             ["user", "list", "--account", "Nobody"],
-            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+            NO_ACCOUNT,
         ),
         (
             ["user", "add", "al@b.example", "--account", "Nobody", "--name", "Al"],
-            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+            NO_ACCOUNT,
         ),
         (
             ["team", "add", "Networks", "--account", "Nobody"],
-            'No account is named "Nobody". Create it with: handoff account add "Nobody"',
+            NO_ACCOUNT,
         ),
         (["team", "add", " ", "--account", "Northwind IT"], "name must not be empty."),
         (["account", "add", "Northwind IT"], "There is an account named Northwind IT already."),

@@ -13,6 +13,18 @@ def account() -> None:
     """
 
 
+@account.command("list")
+def list_accounts() -> None:
+    """List the accounts: id and name, apart by a tab.
+
+    Example: handoff account list
+    """
+    from server import commands
+
+    for line in run_to_end(lambda: commands.list_accounts(load_settings())):
+        click.echo(line)
+
+
 @account.command("add")
 @click.argument("name")
 def add_account(name: str) -> None:

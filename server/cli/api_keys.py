@@ -38,7 +38,7 @@ def add_key(email: str, name: str, scope: str) -> None:
 
 
 @key.command("list")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def list_keys(account_name: str) -> None:
     """List the API keys of an account: id, scope, state, last use, user and name, apart by tabs.
 

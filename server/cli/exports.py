@@ -104,5 +104,11 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 def _listed(counts: dict[str, int]) -> str:
     """Return counts as a list, like "2 sessions, 1 handoff", without what there is none of."""
-    told = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return ", ".join(told)
+    return ", ".join(f"{count:,} {_counted(name, count)}" for name, count in counts.items() if count)
+
+
+def _counted(name: str, count: int) -> str:
+    """Return the name of a type of records, as it is for so many."""
+    if count == 1:
+        return name
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

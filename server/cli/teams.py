@@ -15,7 +15,7 @@ def team() -> None:
 
 @team.command("add")
 @click.argument("name")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 @click.option(
     "--member", "emails", metavar="EMAIL", multiple=True, help="A user of the account. May be repeated."
 )
@@ -32,7 +32,7 @@ def add_team(name: str, account_name: str, emails: tuple[str, ...]) -> None:
 
 
 @team.command("list")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def list_teams(account_name: str) -> None:
     """List the teams of an account: id, number of members and name, apart by tabs.
 
@@ -47,7 +47,7 @@ def list_teams(account_name: str) -> None:
 @team.command("rename")
 @click.argument("name")
 @click.argument("new_name")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def rename_team(name: str, new_name: str, account_name: str) -> None:
     """Give a team another name.
 
@@ -60,7 +60,7 @@ def rename_team(name: str, new_name: str, account_name: str) -> None:
 
 @team.command("members")
 @click.argument("name")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def list_members(name: str, account_name: str) -> None:
     """List who is in a team: address, role, state and name, apart by tabs.
 
@@ -75,7 +75,7 @@ def list_members(name: str, account_name: str) -> None:
 @team.command("add-member")
 @click.argument("name")
 @click.argument("email")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def add_member(name: str, email: str, account_name: str) -> None:
     """Make a user a member of a team; repeated, it changes nothing.
 
@@ -87,7 +87,7 @@ def add_member(name: str, email: str, account_name: str) -> None:
 @team.command("remove-member")
 @click.argument("name")
 @click.argument("email")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def remove_member(name: str, email: str, account_name: str) -> None:
     """Take a user out of a team; repeated, it changes nothing.
 

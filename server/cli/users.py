@@ -16,12 +16,12 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("email")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 @click.option("--name", required=True, help="The person's name.")
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role], case_sensitive=False),
-    default=Role.ENGINEER.value,
+    default=Role.ENGINEER.value.lower(),
     show_default=True,
     help="What they may do.",
 )
@@ -40,7 +40,7 @@ def add_user(email: str, account_name: str, name: str, role: str) -> None:
 
 
 @user.command("list")
-@click.option("--account", "account_name", required=True, help="The account's name.")
+@click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def list_users(account_name: str) -> None:
     """List the users of an account: address, role, state and name, apart by tabs.
 
