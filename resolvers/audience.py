@@ -76,11 +76,12 @@ def _member(user: UserRow, viewer: UserRow, is_online: bool) -> AudienceMember:
     if user.id == viewer.id:
         return AudienceMember(user, None, "Escalates, and so need not be told.")
     if is_online and not user.mute_push:
-        return AudienceMember(
-            user, Channel.PUSH, "Has a dashboard open; a mail follows if it does not confirm."
+        follows = (
+            "no mail follows: they are off" if user.mute_email else "a mail follows if it does not confirm"
         )
+        return AudienceMember(user, Channel.PUSH, f"Has a dashboard open; {follows}.")
     if user.mute_email:
-        return AudienceMember(user, None, "Has turned mails off, and no dashboard is open.")
+        return AudienceMember(user, None, "Has turned mails off, and has no dashboard open that shows it.")
     if is_online:
         return AudienceMember(user, Channel.EMAIL, "Has turned pushes off.")
     return AudienceMember(user, Channel.EMAIL, "Has no dashboard open that shows it.")

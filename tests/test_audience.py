@@ -86,8 +86,8 @@ async def test_a_dashboard_counts_where_it_would_show_the_session(
     [
         ("mute_push", True, ("EMAIL", "Has turned pushes off.")),
         ("mute_push", False, OFFLINE),
-        ("mute_email", True, ONLINE),
-        ("mute_email", False, (None, "Has turned mails off, and no dashboard is open.")),
+        ("mute_email", True, ("PUSH", "Has a dashboard open; no mail follows: they are off.")),
+        ("mute_email", False, (None, "Has turned mails off, and has no dashboard open that shows it.")),
         ("quiet_reminders", True, ONLINE),
         ("quiet_reminders", False, OFFLINE),
     ],
