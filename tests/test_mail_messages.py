@@ -446,6 +446,15 @@ def test_a_claim_names_the_winner() -> None:
         assert "CLAIMED" in body
 
 
+def test_what_people_wrote_runs_as_its_language_does() -> None:
+    page = html_of(
+        send(replace(ESCALATION, problem_summary="\u0644\u0627 \u064a\u0639\u0645\u0644", notes="Help"))
+    )
+
+    for words in ("\u0644\u0627 \u064a\u0639\u0645\u0644", "Help"):
+        assert re.search(rf'<td[^>]* dir="auto"[^>]*>{words}<', page)
+
+
 def test_what_is_unknown_is_left_out_or_said() -> None:
     bare = replace(
         ESCALATION,

@@ -13,6 +13,12 @@ from tests.servers.smtp import SmtpServer
 
 LONG = "https://vpn.example.com/" + "a-path-that-has-no-place-to-break/" * 4
 LINK = re.compile(r"http://127\.0\.0\.1:8000(/login/\S+)")
+#: How far the words of a page's heading end from its right edge.
+LEFT_ON_THE_RIGHT = """(() => {
+  const heading = document.querySelector("main h1:not(noscript *)"), words = document.createRange();
+  words.selectNodeContents(heading);
+  return heading.getBoundingClientRect().right - words.getBoundingClientRect().right;
+})()"""
 #: How much of a page lies beyond the right edge of the window.
 HIDDEN_WIDTH = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -88,6 +94,23 @@ async def test_no_page_is_wider_than_a_small_phone(live: Live, page: Page) -> No
     await page.open(f"{base}/handoffs/{handoff_id}")
     await page.until("Claim it")
     assert await page.value(HIDDEN_WIDTH) == 0
+
+
+async def test_what_is_written_from_right_to_left_is_read_so(live: Live, page: Page) -> None:
+    cast = live.cast
+    session = await cast.start_session("VPN: \u0644\u0627 \u064a\u0639\u0645\u0644")
+    arabic = await cast.start_session("\u0644\u0627 \u064a\u0639\u0645\u0644 VPN!")
+    left, right = [
+        await claim_path(live, cast.bob, await live.escalate(cast.alice, each.id))
+        for each in (session, arabic)
+    ]
+
+    await page.open(f"{live.http.base_url}{left}")
+    await page.until("Claim it as Bob")
+    assert await page.value(LEFT_ON_THE_RIGHT) > 1
+    await page.open(f"{live.http.base_url}{right}")
+    await page.until("VPN!")
+    assert abs(await page.value(LEFT_ON_THE_RIGHT)) < 1
 
 
 async def test_whoever_is_signed_in_to_another_account_may_sign_in_anew(live: Live, page: Page) -> None:
