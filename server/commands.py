@@ -4,7 +4,7 @@ Those about users and teams stand in modules of their own.
 """
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,8 +82,9 @@ async def list_keys(settings: Settings, account: str) -> list[str]:
     """Return a line for each API key of the account with this name."""
     async with reading(settings, account) as tx:
         found = await api_keys.all_of_account(tx)
-        holders = await users.by_ids(tx, [key.user_id for key in found])
-    return [_line(key, holders[key.user_id]) for key in found]
+        makers = [key.created_by_id for key in found if key.created_by_id is not None]
+        people = await users.by_ids(tx, [*(key.user_id for key in found), *makers])
+    return [_line(key, people) for key in found]
 
 
 async def revoke_key(settings: Settings, key_id: UUID) -> str:
@@ -122,10 +123,11 @@ async def rotate_encryption_keys(settings: Settings) -> str:
     return f"Renewed the credentials of {renewed} PSA connection{'' if renewed == 1 else 's'}."
 
 
-def _line(key: ApiKeyRow, user: UserRow) -> str:
+def _line(key: ApiKeyRow, people: Mapping[UUID, UserRow]) -> str:
     state = "active" if key.revoked_at is None else "revoked"
     used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%dT%H:%MZ}"
-    return f"{key.id}\t{key.scope}\t{state}\t{used}\t{user.email}\t{key.name}"
+    maker = "-" if key.created_by_id is None else people[key.created_by_id].email
+    return "\t".join([str(key.id), key.scope, state, used, people[key.user_id].email, key.name, maker])
 
 
 async def export_account(

@@ -7,10 +7,11 @@ import pytest
 
 from db.enums import EventKind, Role
 from db.session import new_id
+from server import commands
 from tests.client import Api
 
 ME = "{ me { name role } }"
-KEY = "id name scope createdAt lastUsedAt revokedAt user { name }"
+KEY = "id name scope createdAt lastUsedAt revokedAt user { name } createdBy { name }"
 CREATE = f"""
 mutation ($input: CreateApiKeyInput!) {{ createApiKey(input: $input) {{ token apiKey {{ {KEY} }} }} }}
 """
@@ -39,6 +40,7 @@ async def test_an_admin_makes_a_key_whose_token_is_shown_once_and_kept_hashed(ap
         "lastUsedAt": None,
         "revokedAt": None,
         "user": {"name": "Alice"},
+        "createdBy": {"name": "Adam"},
     }
     # Not partitioned at "_": a secret may hold one itself.
     secret = made["token"].removeprefix(f"hk_{UUID(key['id']).hex}_")
@@ -54,6 +56,16 @@ async def test_a_key_is_its_maker_s_own_unless_it_is_made_for_another(api: Api) 
     made = (await api.ask(api.cast.olivia, CREATE, input=wanted)).only()
 
     assert (await api.ask_with(made["token"], ME)).only() == {"name": "Olivia", "role": "OWNER"}
+
+
+async def test_the_list_of_a_terminal_names_who_made_a_key(api: Api) -> None:
+    cast = api.cast
+    wanted = {"name": "Assistant", "scope": "INGEST", "userId": str(cast.alice.id)}
+    await api.ask(cast.adam, CREATE, input=wanted)
+
+    (line,) = await commands.list_keys(api.node.settings, str(cast.account_id))
+
+    assert line.split("\t")[-3:] == [cast.alice.email, "Assistant", cast.adam.email]
 
 
 async def test_a_revoked_key_is_refused_and_revoking_it_again_changes_nothing(api: Api) -> None:

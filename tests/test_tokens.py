@@ -139,7 +139,7 @@ def test_keys_are_managed_from_the_command_line(database_url: str) -> None:
     revoked = [terminal.ask("key", "revoke", str(read.key_id)) for _ in range(2)]
     listed_again = terminal.ask("key", "list", "--account", "Contoso")
 
-    assert listed == f"{read.key_id}\tINGEST\tactive\tnever\tbo@contoso.example\tAssistant\n"
+    assert listed == f"{read.key_id}\tINGEST\tactive\tnever\tbo@contoso.example\tAssistant\t-\n"
     assert revoked == ["Revoked “Assistant”.\n", "“Assistant” was revoked already.\n"]
     assert listed_again == listed.replace("active", "revoked")
     unknown = "0198c0de-7a11-7e57-8000-000000000000"

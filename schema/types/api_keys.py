@@ -11,7 +11,7 @@ from db.api_keys import ApiKeyRow
 from db.enums import ApiKeyScope
 from schema.context import Info
 from schema.ids import show_id
-from schema.types.people import User, load_user
+from schema.types.people import User, load_optional_user, load_user
 
 
 @strawberry.type(
@@ -31,11 +31,22 @@ class ApiKey:
         description="When it was revoked; null if it was not. It is refused from then on."
     )
     user_id: strawberry.Private[UUID]
+    created_by_id: strawberry.Private[UUID | None]
 
     @strawberry.field(description="Whom it signs in. It can do no more than this user.")
     async def user(self, info: Info) -> User:
         """Load the user."""
         return await load_user(info, self.user_id)
+
+    @strawberry.field(
+        description=(
+            "Who made it, and may know its token: look at these keys when somebody leaves. Null for the "
+            "command line, and for what an older version made."
+        )
+    )
+    async def created_by(self, info: Info) -> User | None:
+        """Load its maker."""
+        return await load_optional_user(info, self.created_by_id)
 
     @classmethod
     def from_row(cls, row: ApiKeyRow) -> ApiKey:
@@ -48,4 +59,5 @@ class ApiKey:
             last_used_at=row.last_used_at,
             revoked_at=row.revoked_at,
             user_id=row.user_id,
+            created_by_id=row.created_by_id,
         )

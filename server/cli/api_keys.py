@@ -40,7 +40,9 @@ def add_key(email: str, name: str, scope: str) -> None:
 @key.command("list")
 @click.option("--account", "account_name", metavar="NAME|ID", required=True, help="The account.")
 def list_keys(account_name: str) -> None:
-    """List the API keys of an account: id, scope, state, last use, user and name, apart by tabs.
+    """List the API keys of an account: id, scope, state, last use, user, name and maker, apart by tabs.
+
+    Who made a key may know its token. "-" made it at the command line.
 
     Example: handoff key list --account "Northwind IT"
     """
