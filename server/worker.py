@@ -8,21 +8,18 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from datetime import timedelta
-from functools import partial
 
 from assist.assessing import Assessing
 from assist.redaction import redact
 from assist.rules import Rules
-from db import system
 from db.leftovers import LEFTOVERS, forget
 from db.session import Database
 from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
-from resolvers import reminders
 from schema.context import utc_now
 from server.assessors import make_assessors
 from server.collector import settle_collector
+from server.due_work import DueWork
 from server.loops import Loop
 from server.mailing import open_mail_server, warn_of_files
 from server.outages import Outages
@@ -31,8 +28,6 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
-_BATCH = 100
 _FORGET_SECONDS = 600.0
 _FORGET_BATCH = 1_000
 #: At the end of a worker. A note that is cut off is looked for before it is tried again.
@@ -50,7 +45,7 @@ async def working(settings: Settings, database: Database, wakeups: Wakeups) -> A
             loop.start()
         helpers = [
             asyncio.create_task(_wake(loops, wakeups)),
-            asyncio.create_task(_watch_clock(database, settings.grace)),
+            asyncio.create_task(DueWork(database, settings.grace).keep_doing()),
             asyncio.create_task(_keep_forgetting(database)),
         ]
         try:
@@ -97,38 +92,6 @@ async def run_worker(settings: Settings) -> None:
         await wakeups.stop()
         await outages.stop()
         await database.dispose()
-
-
-async def do_due(database: Database, grace: timedelta) -> int:
-    """Remind, end claims and check reach, where that is due now; return how many handoffs were touched."""
-    now = utc_now()
-    async with database.system_reading() as tx:
-        to_remind = await system.due_reminders(tx, now=now, limit=_BATCH)
-        to_expire = await system.expired_claims(tx, now=now, limit=_BATCH)
-        to_check = await system.due_reach_checks(tx, now=now, limit=_BATCH)
-    touched = 0
-    jobs = (
-        (to_remind, partial(reminders.remind, grace=grace)),
-        (to_expire, partial(reminders.expire_claim, grace=grace)),
-        (to_check, reminders.check_reach),
-    )
-    for due, job in jobs:
-        for handoff in due:
-            try:
-                async with database.transaction(handoff.account_id) as tx:
-                    touched += await job(tx, handoff.id, now=now)
-            except Exception:  # the others are due as well
-                log.exception("due handoff not worked off", extra={"handoff_id": str(handoff.id)})
-    return touched
-
-
-async def _watch_clock(database: Database, grace: timedelta) -> None:
-    while True:
-        try:
-            await do_due(database, grace)
-        except Exception:
-            log.exception("due handoffs not worked off")
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def forget_leftovers(database: Database, *, limit: int = _FORGET_BATCH) -> int:

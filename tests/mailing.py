@@ -21,8 +21,8 @@ from notify.outbox import MailSettings, Outbox
 from notify.smtp import Mailer
 from schema.context import utc_now
 from server import process
+from server.due_work import DueWork
 from server.settings import Settings
-from server.worker import do_due
 from tests.client import Answer, Api
 from tests.patience import PATIENCE
 from tests.servers.smtp import SmtpServer
@@ -140,7 +140,7 @@ async def make_reminders_due(api: Api) -> None:
 
 async def do_what_is_due(api: Api) -> int:
     """Do what the clock demands, as a worker does; return how many handoffs were touched."""
-    return await do_due(api.cast.database, api.node.settings.grace)
+    return await DueWork(api.cast.database, api.node.settings.grace).do()
 
 
 async def remind(api: Api) -> int:

@@ -1,17 +1,20 @@
 """A claim that nobody works on goes back into the queue, where the account's policy says so."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from db.session import Database
 from resolvers import reminders
 from schema.context import utc_now
-from server.worker import do_due
+from server.due_work import DueWork
 from tests.client import Api
+from tests.feeds import rename_table
+from tests.full_disk import full_disk
 from tests.mailing import change_handoffs, do_what_is_due, handoff_row, set_policy
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -169,7 +172,9 @@ async def test_two_workers_at_once_end_a_claim_once(api: Api, database_url: str)
     await let_claims_expire(api)
     other, grace = Database(database_url), api.node.settings.grace
 
-    touched = await asyncio.gather(*(do_due(database, grace) for database in (api.cast.database, other) * 3))
+    touched = await asyncio.gather(
+        *(DueWork(database, grace).do() for database in (api.cast.database, other) * 3)
+    )
 
     await other.dispose()
     assert sum(touched) == 1
@@ -203,3 +208,74 @@ async def test_a_policy_about_reminders_leaves_claims_alone(api: Api) -> None:
     await set_policy(api, reminderAfter=["PT5M"])
 
     assert await handoff_row(api, handoff_id) == before
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = utc_now()
+
+    def __call__(self) -> datetime:
+        """Tell the time."""
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+async def about_to_expire(api: Api) -> tuple[Clock, DueWork]:
+    """Return the clock and the work of a worker that has looked, 4 seconds before Bob's claim expires."""
+    await claimed_by_bob(api)
+    clock = Clock()
+    expires_at = clock.now + timedelta(seconds=4)
+    await change_handoffs(api.cast.database, api.cast.account_id, claim_expires_at=expires_at)
+    work = DueWork(api.cast.database, api.node.settings.grace, clock)
+    assert await work.do() == 0
+    return clock, work
+
+
+@pytest.mark.parametrize(("seconds", "is_spared"), [(9, False), (600, True), (3600, True), (7200, False)])
+async def test_after_an_outage_claims_last_as_much_longer_as_it_took_an_hour_at_most(
+    api: Api, seconds: int, is_spared: bool
+) -> None:
+    clock, work = await about_to_expire(api)
+
+    clock.move(seconds)
+    if is_spared:
+        assert await work.do() == 0
+        clock.move(3)
+        assert await work.do() == 0
+        clock.move(2)
+
+    assert await work.do() == 1
+
+
+async def test_a_look_that_failed_was_none(api: Api) -> None:
+    clock, work = await about_to_expire(api)
+    clock.move(300)
+    await rename_table(api.cast.database, "handoffs", "gone")
+    with pytest.raises(DBAPIError):
+        await work.do()
+    await rename_table(api.cast.database, "gone", "handoffs")
+    clock.move(1)
+
+    assert await work.do() == 0
+
+
+async def test_where_nothing_can_be_stored_claims_last_longer_as_well(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_no_room(*_: object, **__: object) -> bool:
+        raise full_disk()
+
+    clock, work = await about_to_expire(api)
+    with monkeypatch.context() as patch:
+        patch.setattr(reminders, "expire_claim", find_no_room)
+        clock.move(5)
+        with pytest.raises(DBAPIError):
+            await work.do()
+    clock.move(60)
+
+    assert await work.do() == 0

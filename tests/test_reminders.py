@@ -11,7 +11,7 @@ from db.enums import DeliveryKind, ReminderAudience
 from db.models import account_policies
 from db.session import Database
 from schema.context import utc_now
-from server.worker import do_due
+from server.due_work import DueWork
 from tests.client import Api
 from tests.mailing import (
     change_handoffs,
@@ -138,7 +138,9 @@ async def test_two_workers_at_once_remind_once(api: Api, database_url: str) -> N
     await make_reminders_due(api)
     other, grace = Database(database_url), api.node.settings.grace
 
-    touched = await asyncio.gather(*(do_due(database, grace) for database in (api.cast.database, other) * 3))
+    touched = await asyncio.gather(
+        *(DueWork(database, grace).do() for database in (api.cast.database, other) * 3)
+    )
 
     await other.dispose()
     assert sum(touched) == 1
