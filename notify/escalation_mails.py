@@ -26,6 +26,7 @@ class EscalationMail:
     handoff_id: UUID
     kind: str  #: ESCALATION, REMINDER, CLAIMED or UNREACHED
     round: int  #: which reminder this is
+    is_back: bool  #: it was claimed, and came back into the queue; of an ESCALATION alone
     account_name: str
     team_name: str | None
     recipient_name: str

@@ -49,6 +49,7 @@ class Letter:
             handoff_id=handoff.id,
             kind=self.delivery.kind.value,
             round=handoff.reminders,
+            is_back=self.delivery.kind == DeliveryKind.ESCALATION and self.delivery.round > 0,
             account_name=matter.account_name,
             team_name=matter.team_name,
             recipient_name=self.to.recipient.name,

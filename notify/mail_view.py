@@ -60,6 +60,8 @@ def _lead(mail: EscalationMail) -> str:
             return f"Nobody has picked this up yet. {_name(mail.handed_off_by)} needs somebody to take over."
         case "UNREACHED":
             return "None of the responders could be told of this. Call somebody."
+        case _ if mail.is_back:
+            return "It was claimed, and is back in the queue. Somebody has to take over."
         case _:
             return f"{_name(mail.handed_off_by)} is stuck and needs somebody to take over."
 

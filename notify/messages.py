@@ -180,7 +180,7 @@ def _subject(mail: EscalationMail) -> str:
         case "UNREACHED":
             return f"{priority}Nobody could be told: {problem}"
         case _:
-            return f"{priority}Escalation: {problem}"
+            return f"{priority}Escalation{' again' if mail.is_back else ''}: {problem}"
 
 
 @lru_cache(maxsize=64)

@@ -34,6 +34,7 @@ ESCALATION = EscalationMail(
     handoff_id=HANDOFF_ID,
     kind="ESCALATION",
     round=1,
+    is_back=False,
     account_name="Demo",
     team_name="Network",
     recipient_name="Bob Meyer",
@@ -122,6 +123,7 @@ def folded(text: str) -> str:
     [
         ({}, "[URGENT] Escalation: VPN drops every 20 minutes"),
         ({"priority": "NORMAL"}, "Escalation: VPN drops every 20 minutes"),
+        ({"is_back": True}, "[URGENT] Escalation again: VPN drops every 20 minutes"),
         ({"priority": "LOW"}, "[LOW] Escalation: VPN drops every 20 minutes"),
         ({"kind": "REMINDER", "round": 2}, "[URGENT] Reminder 2: VPN drops every 20 minutes"),
         ({"kind": "CLAIMED", "claimed_by": "Bob"}, "Claimed by Bob: VPN drops every 20 minutes"),
@@ -404,6 +406,14 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert not re.search(r"<(img|link|script|style)\b|@import|url\(|\bsrc=", source)
     assert "{" not in source
     assert "\x00" not in source
+
+
+def test_what_came_back_into_the_queue_says_so() -> None:
+    message = send(replace(ESCALATION, is_back=True))
+
+    for body in (folded(text_of(message)), Page(html_of(message)).text):
+        assert "It was claimed, and is back in the queue. Somebody has to take over." in body
+        assert "is stuck" not in body
 
 
 def test_a_reminder_says_that_nobody_came() -> None:

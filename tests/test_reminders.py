@@ -163,7 +163,7 @@ async def test_a_release_begins_the_reminders_anew(api: Api, smtp: SmtpServer) -
     kinds = [kind for kind, *_ in await api.timeline(handoff_id)]
     assert kinds[-2:] == ["HANDOFF_RELEASED", "ESCALATION_REMINDED"]
     await make_outbox(cast.database, smtp).send_batch()
-    reminder, again = "Reminder 1: VPN drops every hour", "Escalation: VPN drops every hour"
+    reminder, again = "Reminder 1: VPN drops every hour", "Escalation again: VPN drops every hour"
     assert {mail.recipients[0]: mail.message["Subject"] for mail in smtp.mails} == {
         cast.bob.email: reminder,
         cast.olivia.email: reminder,
