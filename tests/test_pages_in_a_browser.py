@@ -125,6 +125,18 @@ async def test_whoever_is_signed_in_to_another_account_may_sign_in_anew(live: Li
     assert "Sign in to see this handoff" in seen
 
 
+async def test_a_viewer_reads_a_handoff_and_is_shown_no_button(live: Live, page: Page) -> None:
+    handoff_id = await live.escalate_new()
+    await page.open(f"{live.http.base_url}/login")
+    await page.until("Sign in to Handoff")
+    await page.value(f"sessionStorage.setItem('token', '{live.token(live.cast.vera)}')")
+
+    await page.open(f"{live.http.base_url}/handoffs/{handoff_id}")
+
+    seen = await page.until("Nobody has it yet. To claim it takes an engineer or admin.")
+    assert "Claim it" not in seen
+
+
 async def test_what_is_no_answer_of_the_service_is_told_in_words(live: Live, page: Page) -> None:
     handoff_id = await live.escalate_new()
     await page.open(f"{live.http.base_url}/login")

@@ -24,13 +24,13 @@ async function ask(query) {
   return data;
 }
 
-function show(handoff, isMine) {
+function show(handoff, isMine, mayClaim) {
   const { snapshot, session, priority } = handoff;
   document.querySelector("main").className = priority.toLowerCase();
   at("priority").textContent = priority;
   at("team").textContent = session.team?.name ?? "";
   at("problem").textContent = snapshot.problemSummary ?? "Untitled problem";
-  at("state").textContent = handoff.state === "OPEN" ? "Nobody has it yet."
+  at("state").textContent = handoff.state === "OPEN" ? `Nobody has it yet.${mayClaim ? "" : " To claim it takes an engineer or admin."}`
     : handoff.state === "CLAIMED"
       ? `${isMine ? "It is yours" : `${handoff.claimedBy.name} has it`} since ${new Date(handoff.claimedAt).toLocaleString()}.`
       : "It is closed. The session was resolved or handed off again.";
@@ -46,7 +46,7 @@ function show(handoff, isMine) {
     term.textContent = name; text.textContent = value;
     return [term, text];
   }));
-  at("claim").hidden = handoff.state !== "OPEN";
+  at("claim").hidden = handoff.state !== "OPEN" || !mayClaim;
   at("handoff").hidden = false;
   at("sign-in").hidden = true;
 }
@@ -67,11 +67,11 @@ async function brief() {
 
 async function load() {
   try {
-    const { handoff, me } = await ask(`query ($id: ID!) { handoff(id: $id) { ${FIELDS} } me { id } }`);
+    const { handoff, me } = await ask(`query ($id: ID!) { handoff(id: $id) { ${FIELDS} } me { id role } }`);
     const isMine = handoff.state === "CLAIMED" && handoff.claimedBy.id === me.id;
     at("trouble").textContent = "";
     at("briefed").hidden = true;
-    show(handoff, isMine);
+    show(handoff, isMine, me.role !== "VIEWER");
     if (isMine) await brief();
   } catch (error) { fail(error); }
 }
