@@ -22,6 +22,10 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 _KEYS = {"Tab": (9, ""), "Enter": (13, "\r")}
 
 
+class NavigatedError(Exception):
+    """The page went to another address before it answered."""
+
+
 class Page:
     """One tab. What a person would see as a fault of the page is in `complaints`."""
 
@@ -52,6 +56,8 @@ class Page:
         await self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         async with asyncio.timeout(PATIENCE):
             answer = await future
+        if answer.get("error", {}).get("message") == "Inspected target navigated or closed":
+            raise NavigatedError
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
@@ -67,9 +73,10 @@ class Page:
 
     async def until(self, text: str) -> str:
         """Wait until a reader sees a text on the page, and return all that they see."""
-        deadline = time.monotonic() + PATIENCE
+        deadline, seen = time.monotonic() + PATIENCE, ""
         while True:
-            seen = str(await self.value("document.querySelector('main')?.innerText"))
+            with suppress(NavigatedError):
+                seen = str(await self.value("document.querySelector('main')?.innerText"))
             if text in seen:
                 return seen
             assert time.monotonic() < deadline, seen
