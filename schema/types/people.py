@@ -40,7 +40,9 @@ class User(Node):
     )
     key: strawberry.Private[UUID]
 
-    @strawberry.field(description="Whether the person holds a live dashboard connection now, on any node.")
+    @strawberry.field(
+        description="Whether they hold an `escalationCreated` subscription now, on any node. Never viewers."
+    )
     async def online(self, info: Info) -> bool:
         """Ask for the presence."""
         return bool(await info.context.loaders.online.load(self.key))
