@@ -32,6 +32,7 @@ _UNWRITABLE_STATES = {"53100", _READ_ONLY}
 _UNWRITABLE_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
 #: Those that name what was stored: a value that does not fit, a constraint.
 _WITH_VALUES = ("22", "23")
+_WRONG_SETTING = "22023"  # as of a role that is not there: of the class with values, and names none
 
 
 class Taken(Exception):  # noqa: N818 (an outcome, not a fault)
@@ -129,8 +130,9 @@ def words_of(error: BaseException) -> str:
     """Return the class of a fault and the driver's own words, without any value that was to be stored."""
     fault = driver_fault(error) or error
     name = type(fault).__name__
+    state = str(getattr(fault, "sqlstate", ""))
     names_values = isinstance(fault, sqlite3.IntegrityError | sqlite3.DataError)
-    if names_values or str(getattr(fault, "sqlstate", "")).startswith(_WITH_VALUES):
+    if names_values or (state.startswith(_WITH_VALUES) and state != _WRONG_SETTING):
         return name
     words = str(fault).partition("\n")[0]  # PostgreSQL's details stand below
     return f"{name}: {words}" if words else name

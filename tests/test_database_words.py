@@ -48,5 +48,12 @@ async def test_a_value_that_does_not_fit_is_not_told(database: Database) -> None
     assert words == "InvalidTextRepresentationError"
 
 
+@pytest.mark.parametrize("engine", ["postgresql"])
+async def test_a_role_that_is_missing_is_named(database: Database) -> None:
+    words = await _words(database, "SET ROLE absent")
+
+    assert words == 'InvalidParameterValueError: role "absent" does not exist'
+
+
 def test_a_disk_that_is_full_is_told() -> None:
     assert words_of(full_disk()) == "OperationalError: database or disk is full"
