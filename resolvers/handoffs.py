@@ -138,6 +138,7 @@ async def release(
     next_reminder_at = (await policies.read(tx)).reminder_at(now, after=now)
     handoff = await handoffs.release(tx, handoff_id, holder_id, at=now, next_reminder_at=next_reminder_at)
     if handoff is None:
+        _expect_not_closed((await handoffs.by_ids(tx, [handoff_id]))[handoff_id])
         raise HandoffNotClaimedByYou
     reopened = [Reopened(handoff, session)]
     await set_back(tx, reopened, except_id=viewer.id, now=now, grace=grace)
@@ -199,8 +200,7 @@ async def _release_by_admin(
     holder_id = handoff.claimed_by_id
     if holder_id is None:
         raise HandoffNotClaimedByYou("Nobody has claimed this handoff.")
-    if handoff.state == HandoffState.CLOSED:
-        raise HandoffNotClaimedByYou("This handoff is closed.")
+    _expect_not_closed(handoff)
     if holder_id == admin.id and named_id in (None, admin.id):
         return holder_id, "released it"
     name = (await users.by_ids(tx, [holder_id]))[holder_id].name
@@ -212,6 +212,11 @@ async def _release_by_admin(
     if named_id not in (None, holder_id):
         raise HandoffNotClaimedByYou(f"{name} has this handoff now.")
     return holder_id, f"took it back from {name}"
+
+
+def _expect_not_closed(handoff: HandoffRow) -> None:
+    if handoff.state == HandoffState.CLOSED:
+        raise HandoffNotClaimedByYou("This handoff is closed.")
 
 
 async def _explain_lost_claim(tx: Transaction, viewer: UserRow, handoff_id: UUID) -> HandoffRow:

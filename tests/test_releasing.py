@@ -290,7 +290,9 @@ async def test_a_closed_handoff_cannot_be_released(api: Api) -> None:
     (await api.change(cast.bob, "resolveSession", sessionId=str(session.id))).only()
     before = await _state(api, handoff_id)
 
-    assert await api.release(cast.bob, handoff_id) == NOT_YOURS
+    answer = await api.release(cast.bob, handoff_id)
+
+    assert answer == {**NOT_YOURS, "message": "This handoff is closed."}
     assert await _state(api, handoff_id) == before
 
 
