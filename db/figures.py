@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, type_coerce
 
 from db.audit import PATIENCE
 from db.enums import Channel, DeliveryStatus
 from db.models import connections, deliveries, nodes
 from db.presence import STALE_AFTER
-from db.session import SystemTransaction
+from db.session import Database, SystemTransaction
+from db.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,13 @@ async def attendance(tx: SystemTransaction, *, now: datetime) -> Attendance:
         .where(nodes.c.heartbeat_at > now - STALE_AFTER)
     )
     return Attendance(*(await tx.connection.execute(statement)).one())
+
+
+_CLOCK = select(type_coerce(func.clock_timestamp(), UtcDateTime))
+
+
+async def clock(database: Database) -> datetime:
+    """Return what time it is for the server of PostgreSQL."""
+    ((now,),) = await database.system_glance(_CLOCK, {})
+    found: datetime = now
+    return found

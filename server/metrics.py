@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 5.0
 
 
 class Metrics:
-    """The gauges of one node. All but two are the same on every node: they count the database."""
+    """The gauges of one node. All but three are the same on every node: they count the database."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -33,6 +33,9 @@ class Metrics:
         self._responders = self._gauge("responders_online", "Responders who have a dashboard on any node")
         self._dashboards = self._gauge("dashboards", "Dashboards of responders connected to this node")
         self._connected = self._gauge("broadcast_connected", "1 while wake-ups reach this node")
+        self._ahead = self._gauge(
+            "clock_ahead_seconds", "How far this node's clock is ahead of the database's"
+        )
 
     async def respond(self, _: Request) -> Response:
         """Count, and answer in Prometheus's text format; 503 while the database is away.
@@ -60,6 +63,7 @@ class Metrics:
         self._responders.set(attendance.responders)
         self._dashboards.set(self._node.presence.count)
         self._connected.set(self._node.wakeups.connected)
+        self._ahead.set(self._node.clock.ahead_seconds)
 
     def _refuse(self) -> Response:
         parts = {

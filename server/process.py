@@ -31,6 +31,7 @@ from schema.documents import read_manifest
 from schema.selections import Selections
 from schema.streams import Streams
 from server.auth import Identify, Tokens
+from server.clock import Clock
 from server.jwks import KeySet, ProviderTokens, keys_in_file
 from server.key_uses import KeyUses
 from server.links import ClaimLink, Links
@@ -161,6 +162,7 @@ class Node:
         self.ending = asyncio.Event()  #: set when the server begins to stop
         self.database = open_database(settings)
         self.outages = Outages(self.database)
+        self.clock = Clock(self.database, utc_now)
         self.wakeups = open_wakeups(settings)
         self.feed = Feed(self.database, self.wakeups)
         name = f"{platform.node()}-{secrets.token_hex(2)}"
@@ -200,7 +202,8 @@ class Node:
             await self.outages.start()
             stack.push_async_callback(self.outages.stop)
             stack.push_async_callback(self.rate_limits.stop)
-            for part in (self.wakeups, self.presence, self.receipts, self.key_uses, self.refusals, self.feed):
+            beside = (self.clock, self.wakeups)
+            for part in (*beside, self.presence, self.receipts, self.key_uses, self.refusals, self.feed):
                 await part.start()
                 stack.push_async_callback(part.stop)
             if self.provider_keys is not None:

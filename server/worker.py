@@ -18,6 +18,7 @@ from notify.broadcast.wakeups import Wakeups
 from notify.outbox import Outbox
 from schema.context import utc_now
 from server.assessors import make_assessors
+from server.clock import Clock
 from server.collector import settle_collector
 from server.due_work import DueWork
 from server.loops import Loop
@@ -78,8 +79,9 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     database, wakeups = open_database(settings), open_wakeups(settings)
     database.on_commit.append(wakeups.announce_commit)
-    outages = Outages(database)
+    outages, clock = Outages(database), Clock(database, utc_now)
     await outages.start()
+    await clock.start()
     await wakeups.start()
     try:
         async with working(settings, database, wakeups):
@@ -90,6 +92,7 @@ async def run_worker(settings: Settings) -> None:
             log.info("worker stopping")
     finally:
         await wakeups.stop()
+        await clock.stop()
         await outages.stop()
         await database.dispose()
 
