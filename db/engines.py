@@ -92,7 +92,7 @@ def _postgresql_engine(
     event.listen(engine.sync_engine, "do_connect", open_where_awaited)
     event.listen(engine.sync_engine, "connect", _bear_no_silence)
     event.listen(engine.sync_engine, "connect", _note_when)
-    event.listen(engine.sync_engine, "checkout", _leave_a_standby)
+    event.listen(engine.sync_engine, "checkout", _leave_what_is_no_use)
     event.listen(engine.sync_engine, "handle_error", _leave_who_only_reads)
     return engine
 
@@ -105,17 +105,23 @@ def _leave_who_only_reads(context: ExceptionContext) -> None:
 
 def _note_when(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (SQLAlchemy's own)
     """Note when a connection was opened: SQLAlchemy's event `connect`."""
-    entry.info["opened_at"] = time.monotonic()
+    entry.info.update(opened_at=time.monotonic(), is_new=True)
 
 
-def _leave_a_standby(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:  # noqa: ANN401 (as above)
-    """Open a connection anew that has led to a standby for a while: SQLAlchemy's event `checkout`.
+def _leave_what_is_no_use(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:  # noqa: ANN401 (as above)
+    """Open a connection anew that has ended while it was idle, or has led to a standby for a while.
+
+    It is SQLAlchemy's event `checkout`, which takes two failures for a fault of ours. So one that ended as
+    soon as it was opened is left to its user, who says that the database is away.
 
     Raises:
         DisconnectionError: it is to be opened anew.
     """
+    if entry.info.pop("is_new", False):
+        return
+    driver: asyncpg.Connection = connection.driver_connection
     is_old = time.monotonic() - entry.info["opened_at"] > _READ_ONLY_SECONDS
-    if is_old and _only_reads(connection.driver_connection):
+    if driver.is_closed() or (is_old and _only_reads(driver)):
         raise DisconnectionError
 
 
@@ -125,8 +131,6 @@ def _only_reads(driver: asyncpg.Connection) -> bool:
     It does so by itself, at first and when that changes; a pooler before it may not. Source: PostgreSQL's
     manual, section 54.2.7 (asynchronous operations).
     """
-    if driver.is_closed():  # whoever takes it sees that
-        return False
     told = driver.get_settings()
     return "on" in (getattr(told, name, "off") for name in _TELL_OF_READING)
 

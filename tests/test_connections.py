@@ -4,16 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from db import sessions, users
+from db.errors import is_away
 from db.models import teams
 from db.native import NativeConnection
 from db.prepared import run, value
 from db.session import Database
 from tests.cast import Cast
 from tests.sockets import eventually
+from tests.test_database_faults import fault_of, read_across
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"])
 TERMINATE = """
@@ -35,6 +37,53 @@ async def test_connections_that_the_server_has_ended_fail_nobody(cast: Cast) -> 
     await eventually(all_ended)
 
     assert not await use_many(database, cast, 40) & drivers
+
+
+async def test_connections_that_the_server_has_ended_fail_nobody_across_accounts(cast: Cast) -> None:
+    database = cast.database
+
+    async def ask() -> list[Any]:
+        drivers: list[Any] = []
+        for opened in (database.system, database.system_reading):
+            async with opened() as tx:
+                await tx.fetch_value(select(1))
+                drivers.append((await tx.connection.get_raw_connection()).driver_connection)
+        return drivers
+
+    drivers = await ask()
+    async with database.owning() as tx:
+        await tx.connection.execute(text(TERMINATE))
+
+    async def all_ended() -> bool:
+        return all(driver.is_closed() for driver in drivers)
+
+    await eventually(all_ended)
+
+    assert not set(await ask()) & set(drivers)
+
+
+async def test_connections_that_end_as_soon_as_they_are_opened_are_told_as_such(
+    database_url: str, cast: Cast
+) -> None:
+    """As those are to a server that is restarted under load."""
+    database = Database(database_url)
+    await use(database, cast)
+    await read_across(database, cast)
+    await database.dispose()
+
+    def end(connection: Any, _: object) -> None:  # noqa: ANN401 (SQLAlchemy's own)
+        if len(opened) < 3:
+            connection.driver_connection.terminate()
+        opened.append(connection)
+
+    for pool in (database._reader, database._system_reader):
+        opened: list[Any] = []
+        event.listen(pool.engine.sync_engine, "connect", end)
+        if pool is database._reader:
+            await use(database, cast)
+        else:
+            assert is_away(await fault_of(read_across(database, cast)))
+    await database.dispose()
 
 
 async def test_no_more_connections_are_opened_than_are_kept(database_url: str, cast: Cast) -> None:

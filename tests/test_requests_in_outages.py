@@ -1,7 +1,7 @@
 """Requests while the database is away: all are told so, and a mutation whether it may have been done."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,11 +15,12 @@ from db.session import Database
 from server.http_rules import GRAPHQL_JSON
 from tests.cast import Cast
 from tests.client import CLAIM, CREATE
-from tests.link_pages import claim_path, words
+from tests.link_pages import claim_path, quiet_path, words
 from tests.live import Live, running_server
 from tests.raw_http import JSON
 from tests.reaching import Way, unused, way_to
 from tests.sockets import eventually
+from tests.test_login_by_mail import make_link
 from tests.test_outages import HOLD_COMMITS, until_a_commit_is_held
 
 ME = "{ me { name } }"
@@ -30,6 +31,9 @@ AWAY = {
 END_WHO_WAITS = """
 SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 """
+HOLD_SIGN_INS = """CREATE CONSTRAINT TRIGGER hold_commit AFTER UPDATE ON login_links
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold_commit()"""
+IN_DOUBT = "Open the link again in a moment. If it leads nowhere then, ask for a new one."
 ON_POSTGRESQL = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
 
@@ -46,6 +50,13 @@ async def live(request: pytest.FixtureRequest, way: Way, cast: Cast) -> AsyncIte
     async with running_server(
         way.url, cast, recheck_seconds=3600.0, plans=request.param == "planned"
     ) as live:
+        yield live
+
+
+@pytest.fixture
+async def node_on_way(way: Way, cast: Cast) -> AsyncIterator[Live]:
+    """A node on that way, for what no document asks for."""
+    async with running_server(way.url, cast, recheck_seconds=3600.0) as live:
         yield live
 
 
@@ -208,11 +219,8 @@ async def test_a_handoff_cut_off_in_its_commit_says_so_and_its_key_tells_what_be
     if not is_alone:  # it closes another one
         claimed = await live.claim(cast.bob, await live.escalate(cast.bob, session_id))
         assert claimed["__typename"] == "ClaimHandoffSuccess"
-    async with commits_held(way) as books:
-        asking = asyncio.create_task(ask(live, CREATE, input=wanted))
-        await until_a_commit_is_held(books)
-        await cut_now(live, way)
-        response = await asking
+
+    response = await cut_off_in_commit(live, way, ask(live, CREATE, input=wanted))
 
     assert told(response) == (200, None, ["OUTCOME_UNKNOWN"])
     assert "may have been done" in response.json()["errors"][0]["message"]
@@ -227,11 +235,8 @@ async def test_a_handoff_cut_off_in_its_commit_says_so_and_its_key_tells_what_be
 @ON_POSTGRESQL
 async def test_a_claim_cut_off_in_its_commit_says_so_and_repeated_succeeds(live: Live, way: Way) -> None:
     handoff_id = await live.escalate_new(live.cast.bob)
-    async with commits_held(way) as books:
-        asking = asyncio.create_task(ask(live, CLAIM, id=handoff_id))
-        await until_a_commit_is_held(books)
-        await cut_now(live, way)
-        response = await asking
+
+    response = await cut_off_in_commit(live, way, ask(live, CLAIM, id=handoff_id))
 
     assert told(response) == (200, None, ["OUTCOME_UNKNOWN"])
     await way.mend()
@@ -256,25 +261,83 @@ async def test_a_mutation_that_postgresql_itself_ended_in_its_commit_was_not_don
     assert again["__typename"] == "CreateHandoffSuccess"
 
 
-async def cut_now(live: Live, way: Way) -> None:
-    """Cut the node's way to its database amid what it is doing."""
-    await live.cast.database.dispose()
-    await way.cut(live.node.database)
+@ON_POSTGRESQL
+async def test_a_claim_link_cut_off_in_its_commit_says_so_and_opened_again_shows_what_became_of_it(
+    node_on_way: Live, way: Way
+) -> None:
+    path = await claim_path(node_on_way, node_on_way.cast.bob, await node_on_way.escalate_new())
+
+    page = await cut_off_in_commit(node_on_way, way, node_on_way.http.post(path))
+
+    assert (page.status_code, page.headers["retry-after"]) == (503, "2")
+    assert IN_DOUBT in words(page)
+    await way.mend()
+    for method in ("GET", "POST"):
+        again = await node_on_way.http.request(method, path)
+        assert (again.status_code, "It is yours since" in words(again)) == (200, True)
+
+
+@ON_POSTGRESQL
+async def test_a_quiet_link_cut_off_in_its_commit_says_so_and_may_be_used_again(
+    node_on_way: Live, way: Way
+) -> None:
+    path = quiet_path(node_on_way, node_on_way.cast.bob)
+
+    page = await cut_off_in_commit(node_on_way, way, node_on_way.http.post(path))
+
+    assert (page.status_code, IN_DOUBT in words(page)) == (503, True)
+    await way.mend()
+    again = await node_on_way.http.post(path)
+    assert (again.status_code, "Reminders are off" in words(again)) == (200, True)
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("accept", [JSON, "text/html"])
+async def test_a_link_to_sign_in_cut_off_in_its_commit_says_so_and_is_used_up(
+    node_on_way: Live, way: Way, accept: str
+) -> None:
+    cast, headers = node_on_way.cast, {"Accept": accept}
+    path = f"/login/{await make_link(cast, cast.bob)}"
+
+    answer = await cut_off_in_commit(node_on_way, way, node_on_way.http.post(path, headers=headers))
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    if accept == JSON:
+        assert told(answer) == (503, "2", ["OUTCOME_UNKNOWN"])
+    assert IN_DOUBT in (answer.json()["errors"][0]["message"] if accept == JSON else words(answer))
+    await way.mend()
+    assert (await node_on_way.http.post(path, headers=headers)).status_code == 410
+
+
+async def cut_off_in_commit(
+    live: Live, way: Way, asking: Coroutine[Any, Any, httpx.Response]
+) -> httpx.Response:
+    """Ask for what writes, and cut the node's way to its database amid the COMMIT, which succeeds then."""
+    async with commits_held(way) as books:
+        asked = asyncio.create_task(asking)
+        await until_a_commit_is_held(books)
+        await live.cast.database.dispose()
+        await way.cut(live.node.database)
+        return await asked
 
 
 @asynccontextmanager
 async def commits_held(way: Way) -> AsyncIterator[Database]:
-    """Hold whoever has written an event in their COMMIT, until the block ends, and they have committed."""
+    """Hold whoever has written an event, or has signed in by a link, in their COMMIT.
+
+    That is until the block ends, and they have committed.
+    """
     books = Database(way.url_of_others)
     try:
         async with books.owning() as tx:
-            for statement in HOLD_COMMITS:
+            for statement in (*HOLD_COMMITS, HOLD_SIGN_INS):
                 await tx.execute(text(statement))
         async with books.system() as gate:
             await gate.execute(text("SELECT pg_advisory_xact_lock(1)"))
             yield books
-        async with books.owning() as tx:  # waits for those who hold the table
-            await tx.execute(text("DROP TRIGGER hold_commit ON events"))
+        async with books.owning() as tx:  # waits for those who hold the tables
+            for table in ("events", "login_links"):
+                await tx.execute(text(f"DROP TRIGGER hold_commit ON {table}"))
     finally:
         await books.dispose()
 
