@@ -1,6 +1,7 @@
 """What nobody needs any more is forgotten by a worker, some at a time, and nothing else."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,11 +86,11 @@ async def test_a_briefing_that_was_forgotten_is_written_again(api: Api) -> None:
     assert len(await rows_of(api, briefings)) == 1
 
 
-async def test_a_worker_forgets_by_itself(api: Api, database_url: str) -> None:
+async def test_a_worker_forgets_by_itself(api: Api, database_url: str, tmp_path: Path) -> None:
     await leave_some(api, 1)
     await age(api, idempotency_keys, "created_at", 2 * DAY)
 
-    async with running_api(database_url, api.cast, worker="on"):
+    async with running_api(database_url, api.cast, worker="on", mail_folder=tmp_path):
         await eventually(lambda: has_rows(api, idempotency_keys, 0))
 
 
