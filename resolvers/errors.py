@@ -16,7 +16,7 @@
     ├── AssessmentNotReady
     ├── HandoffNotClaimedByYou
     ├── PsaNotConnected
-    ├── EmailTaken               .user_id
+    ├── EmailTaken               .taken_by
     ├── TeamNameTaken
     ├── LastOwner
     └── LoginLinkSpent
@@ -29,6 +29,7 @@ from datetime import datetime
 from uuid import UUID
 
 from db.enums import HandoffState
+from db.users import UserRow
 
 
 class Refusal(Exception):  # noqa: N818 (a refusal is an answer, not a fault)
@@ -123,9 +124,10 @@ class PsaNotConnected(Refusal):
 class EmailTaken(Refusal):
     """Somebody has this address already."""
 
-    def __init__(self, email: str, user_id: UUID | None) -> None:
-        super().__init__(f"There is a user with the address {email} already.")
-        self.user_id = user_id  #: in the caller's account; None: in another
+    def __init__(self, email: str, taken_by: UserRow | None) -> None:
+        left = "" if taken_by is None or taken_by.may_sign_in else ", who left: make them active again"
+        super().__init__(f"There is a user with the address {email} already{left}.")
+        self.taken_by = taken_by  #: of the caller's account; None: somebody of another
 
 
 class TeamNameTaken(Refusal):

@@ -176,7 +176,7 @@ def _require_owner(actor: UserRow, *roles: Role) -> None:
 async def _require_free(tx: Transaction, email: str) -> None:
     taken_by = await users.by_email(tx, email)
     if taken_by is not None:
-        raise EmailTaken(email, taken_by.id)
+        raise EmailTaken(email, taken_by)
 
 
 def _told_of(user: UserRow, wanted: UserRow) -> dict[EventKind, str]:

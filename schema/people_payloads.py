@@ -108,7 +108,8 @@ UpdateTeamResult = Annotated[
 def add_problem(refusal: Refusal) -> EmailTaken:
     """Show a refusal of addUser as its type; one that has none is raised again as an error."""
     if isinstance(refusal, errors.EmailTaken):
-        return EmailTaken(message=refusal.message, user_id=refusal.user_id)
+        user_id = None if refusal.taken_by is None else refusal.taken_by.id
+        return EmailTaken(message=refusal.message, user_id=user_id)
     raise refusal
 
 

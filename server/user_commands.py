@@ -24,11 +24,9 @@ async def add_user(settings: Settings, email: str, account: str, name: str, role
         async with changing(settings, account) as tx:
             return await admin.add_user(tx, email=email, name=name, role=role, now=utc_now())
     except EmailTaken as taken:
-        async with opened(settings) as database:
-            has_it = await find_user(database, email)
-        if has_it.may_sign_in:
+        if taken.taken_by is None or taken.taken_by.may_sign_in:
             raise
-        raise BadInput(f"{taken} Bring them back with: handoff user activate {has_it.email}") from None
+        raise BadInput(f"{taken} The command: handoff user activate {taken.taken_by.email}") from None
 
 
 async def list_users(settings: Settings, account: str) -> list[str]:

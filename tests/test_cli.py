@@ -110,10 +110,12 @@ def test_who_is_added_again_after_they_left_can_be_brought_back(staffed: Termina
     staffed.ask("user", gone, "bo@northwind.example")
 
     refusal = staffed.refused("user", "add", "Bo@northwind.example", *whole, "Bo Berg")
-    told, command = refusal.split(": handoff ")
+    told, command = refusal.split(" The command: handoff ")
     staffed.ask(*command.split())
 
-    assert told == ("There is a user with the address bo@northwind.example already. Bring them back with")
+    assert told == (
+        "There is a user with the address bo@northwind.example already, who left: make them active again."
+    )
     assert staffed.find_user("bo@northwind.example").may_sign_in
 
 

@@ -208,7 +208,12 @@ async def test_an_address_that_is_taken_says_whose_it_is_in_the_account_alone(ap
     assert [answer["__typename"] for answer in (*added, *changed)] == ["EmailTaken"] * 6
     whose = ["Alice", "Bob", None] * 2
     assert [answer["takenBy"] and answer["takenBy"]["name"] for answer in (*added, *changed)] == whose
-    assert added[0]["message"] == "There is a user with the address alice@northwind.example already."
+    is_taken = "There is a user with the address {} already{}."
+    assert [answer["message"] for answer in added] == [
+        is_taken.format("alice@northwind.example", ""),
+        is_taken.format("bob@northwind.example", ", who left: make them active again"),
+        is_taken.format(cast.charlie.email, ""),
+    ]
     assert await cast.all_rows() == before
 
 
