@@ -152,7 +152,7 @@ def test_a_fault_of_ours_is_logged_each_time(
 
 
 def test_faults_whose_words_always_differ_are_not_remembered_for_ever(outages: Outages) -> None:
-    for number in range(1000):
+    for number in range(300):
         fault = sqlite3.OperationalError(f"fault {number}")
         _log("due work not done", DBAPIError("SELECT", None, fault, hide_parameters=True))
 
