@@ -68,11 +68,12 @@ async def create_as_admin(
 ) -> NewApiKey:
     """Make a key for a user of the viewer's account; None for the viewer.
 
-    The viewer is its maker. Where they signed in with a key that somebody made, it is that one: it may be
-    they who ask.
+    The viewer is its maker. Where they signed in with a key that somebody else made, it may be that one who
+    asks, and both may learn the token: so it counts as theirs, and a key for a third person is refused.
 
     Raises:
-        Forbidden: the viewer is no owner or admin, or an admin who would make an owner's key.
+        Forbidden: the viewer is no owner or admin, or an admin who would make an owner's key; or would make
+            somebody's with a key that somebody else made.
         NotFound: the account has no such user.
         BadInput: as for `create`.
     """
@@ -84,8 +85,12 @@ async def create_as_admin(
         raise NotFound("No user of your account has this id.")
     if not _may_make(viewer, user.role):
         raise Forbidden("Owner access required to make an owner's API key")
-    maker_id = None if signed_in_with is None else signed_in_with.created_by_id
-    return await create(tx, user, name, scope, actor_id=viewer.id, maker_id=maker_id or viewer.id, now=now)
+    maker_id = (signed_in_with and signed_in_with.created_by_id) or viewer.id
+    if viewer.id not in (maker_id, user_id):
+        raise Forbidden(
+            "Somebody else made the API key that you signed in with. Sign in yourself to make somebody a key."
+        )
+    return await create(tx, user, name, scope, actor_id=viewer.id, maker_id=maker_id, now=now)
 
 
 async def create(

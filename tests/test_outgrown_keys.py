@@ -130,6 +130,17 @@ async def test_a_key_that_was_made_with_a_key_counts_as_made_by_its_maker(api: A
     assert (await api.ask_with(tokens[1], ME)).only()["role"] == "OWNER"
 
 
+async def test_with_a_key_that_somebody_else_made_no_third_person_gets_one(api: Api) -> None:
+    cast = api.cast
+    by_olivia = await made(api, cast.olivia, cast.adam)
+    wanted = {"name": "Third", "scope": "FULL", "userId": str(cast.bob.id)}
+
+    answer = await api.ask_with(by_olivia, CREATE, input=wanted)
+
+    said = "Somebody else made the API key that you signed in with. Sign in yourself to make somebody a key."
+    assert answer.refusal() == ("FORBIDDEN", said)
+
+
 async def test_a_key_that_was_revoked_before_stays_as_it_is(api: Api) -> None:
     cast = api.cast
     await made(api, cast.adam, cast.alice)

@@ -41,7 +41,7 @@ class ApiKey:
     @strawberry.field(
         description=(
             "Who made it, and may know its token: look at these keys when somebody leaves. Null for the "
-            "command line, and for what an older version made."
+            "command line, and for a key made through a node of an older version during an upgrade."
         )
     )
     async def created_by(self, info: Info) -> User | None:
