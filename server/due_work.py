@@ -43,15 +43,16 @@ class DueWork:
         """Remind, end claims and check reach, where that is due now; return how many handoffs were touched.
 
         After an outage claims last as much longer as that took: nobody could show a sign of work meanwhile,
-        and all of them would expire at once.
+        and all of them would expire at once. A worker that was started since knows nothing of it.
 
         Raises:
             Exception: what is due could not be read, or the database went away.
         """
         now = self._now()
+        spared = self._spared(now)
         async with self._database.system_reading() as tx:
             to_remind = await system.due_reminders(tx, now=now, limit=_BATCH)
-            to_expire = await system.expired_claims(tx, now=now - self._spared(now), limit=_BATCH)
+            to_expire = await system.expired_claims(tx, now=now - spared, limit=_BATCH)
             to_check = await system.due_reach_checks(tx, now=now, limit=_BATCH)
         touched = 0
         jobs = (
@@ -68,7 +69,7 @@ class DueWork:
                     if is_away(error):
                         raise
                     log.exception("due handoff not worked off", extra={"handoff_id": str(handoff.id)})
-        self._looked_at = self._now()
+        self._looked(now, spared)
         return touched
 
     async def keep_doing(self) -> None:
@@ -81,9 +82,13 @@ class DueWork:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _spared(self, now: datetime) -> timedelta:
-        """Return how much longer claims last now, because of the last outage."""
+        """Return how much longer claims last now, because of the last outages."""
+        still = self._lost if now < self._spared_until else timedelta(0)
         pause = now - self._looked_at
-        if pause > _LONGEST_PAUSE:
-            self._lost = min(pause, _MOST_SPARED)
-            self._spared_until = now + self._lost
-        return self._lost if now < self._spared_until else timedelta(0)
+        return min(still + pause, _MOST_SPARED) if pause > _LONGEST_PAUSE else still
+
+    def _looked(self, began_at: datetime, spared: timedelta) -> None:
+        """Note that all that was due has been read and worked off."""
+        if began_at - self._looked_at > _LONGEST_PAUSE:
+            self._lost, self._spared_until = spared, began_at + spared
+        self._looked_at = self._now()

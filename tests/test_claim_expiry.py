@@ -252,6 +252,17 @@ async def test_after_an_outage_claims_last_as_much_longer_as_it_took_an_hour_at_
     assert await work.do() == 1
 
 
+async def test_a_second_outage_takes_nothing_from_what_the_first_one_spared(api: Api) -> None:
+    clock, work = await about_to_expire(api)
+
+    looks = []
+    for seconds in (600, 1, 15, 4):
+        clock.move(seconds)
+        looks.append(await work.do())
+
+    assert looks == [0, 0, 0, 1]
+
+
 async def test_a_look_that_failed_was_none(api: Api) -> None:
     clock, work = await about_to_expire(api)
     clock.move(300)
