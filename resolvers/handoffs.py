@@ -197,10 +197,10 @@ async def _release_by_admin(
         HandoffNotClaimedByYou: nobody has it (any more), or somebody from whom it must not be taken.
     """
     handoff = (await handoffs.by_ids(tx, [handoff_id]))[handoff_id]
+    _expect_not_closed(handoff)
     holder_id = handoff.claimed_by_id
     if holder_id is None:
         raise HandoffNotClaimedByYou("Nobody has claimed this handoff.")
-    _expect_not_closed(handoff)
     if holder_id == admin.id and named_id in (None, admin.id):
         return holder_id, "released it"
     name = (await users.by_ids(tx, [holder_id]))[holder_id].name

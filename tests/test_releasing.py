@@ -255,9 +255,12 @@ async def test_who_claims_it_once_more_may_release_it_without_a_name(api: Api) -
     assert (await api.release(cast.adam, handoff_id))["handoff"]["state"] == "OPEN"
 
 
-async def test_a_closed_handoff_is_not_an_admin_s_to_release(api: Api) -> None:
+@pytest.mark.parametrize("is_claimed", [True, False])
+async def test_a_closed_handoff_is_not_an_admin_s_to_release(api: Api, is_claimed: bool) -> None:
     cast = api.cast
-    handoff_id = await _claimed(api, cast.bob)
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
+    if is_claimed:
+        await api.claim(cast.bob, handoff_id)
     session_id = (await api.handoff(handoff_id))["session"]["id"]
     (await api.change(cast.bob, "resolveSession", sessionId=session_id)).only()
     before = await _state(api, handoff_id)
