@@ -124,9 +124,8 @@ class PsaNotConnected(Refusal):
 class EmailTaken(Refusal):
     """Somebody has this address already."""
 
-    def __init__(self, email: str, taken_by: UserRow | None) -> None:
-        left = "" if taken_by is None or taken_by.may_sign_in else ", who left: make them active again"
-        super().__init__(f"There is a user with the address {email} already{left}.")
+    def __init__(self, email: str, taken_by: UserRow | None, advice: str = "") -> None:
+        super().__init__(f"There is a user with the address {email} already{advice}.")
         self.taken_by = taken_by  #: of the caller's account; None: somebody of another
 
 

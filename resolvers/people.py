@@ -55,7 +55,7 @@ async def add(tx: Transaction, actor: UserRow | None, new: NewUser, *, now: date
         require_admin(actor)
         _require_owner(actor, new.role)
     email, name = clean_email(new.email), clean_text("name", new.name, MAX_LABEL)
-    await _require_free(tx, email)
+    await _require_free(tx, email, if_they_left=", who left: make them active again")
     try:
         user_id = await users.add(tx, email=email, name=name, role=new.role, at=now)
     except Taken:
@@ -173,10 +173,10 @@ def _require_owner(actor: UserRow, *roles: Role) -> None:
         raise Forbidden("Owner access required to make or change an owner")
 
 
-async def _require_free(tx: Transaction, email: str) -> None:
+async def _require_free(tx: Transaction, email: str, *, if_they_left: str = "") -> None:
     taken_by = await users.by_email(tx, email)
     if taken_by is not None:
-        raise EmailTaken(email, taken_by)
+        raise EmailTaken(email, taken_by, "" if taken_by.may_sign_in else if_they_left)
 
 
 def _told_of(user: UserRow, wanted: UserRow) -> dict[EventKind, str]:

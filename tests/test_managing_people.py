@@ -214,6 +214,7 @@ async def test_an_address_that_is_taken_says_whose_it_is_in_the_account_alone(ap
         is_taken.format("bob@northwind.example", ", who left: make them active again"),
         is_taken.format(cast.charlie.email, ""),
     ]
+    assert changed[1]["message"] == is_taken.format("bob@northwind.example", "")
     assert await cast.all_rows() == before
 
 
