@@ -20,10 +20,19 @@ ENGINES = ("sqlite", "postgresql")
 def is_measured(item: pytest.Item) -> bool:
     """Tell whether coverage is measured in a test; always the same for the same test."""
     callspec = getattr(item, "callspec", None)
-    engine: str | None = None if callspec is None else callspec.params.get("engine")
-    if engine is None:
+    engine = None if callspec is None else callspec.params.get("engine")
+    if callspec is None or engine is None or any(map(_names_engine, item.iter_markers("parametrize"))):
         return True
-    return engine == ENGINES[crc32(item.nodeid.replace(engine, "").encode()) % 2]
+    others = callspec.id.split("-")
+    others.remove(engine)
+    test = f"{item.location[0]} {getattr(item, 'originalname', item.name)} {others}"
+    return bool(engine == ENGINES[crc32(test.encode()) % 2])
+
+
+def _names_engine(mark: pytest.Mark) -> bool:
+    """Tell whether a test says itself on which engine it runs: then it may be one alone."""
+    names = mark.args[0]
+    return "engine" in (names.split(",") if isinstance(names, str) else names)
 
 
 @contextmanager
