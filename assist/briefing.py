@@ -38,7 +38,7 @@ class Known:
     priority: str
     created_at: datetime
     owner: str
-    holder: str | None  #: who has claimed it, and reads this; None: nobody has
+    holder: str | None  #: who has claimed it, and reads this; None: nobody, or a name is two people's
     ticket: str | None
     said_since: int  #: messages after the handoff
     found: Statements | None  #: None: there is no assessment (yet)

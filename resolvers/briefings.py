@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -96,12 +97,18 @@ async def _gather(tx: Transaction, handoff: HandoffRow) -> Known:
         priority=handoff.priority.name,
         created_at=handoff.created_at,
         owner=people[session.owner_id].name,
-        holder=None if handoff.claimed_by_id is None else people[handoff.claimed_by_id].name,
+        holder=_holder(handoff, people),
         ticket=session.psa_ticket_id,
         said_since=sum(message.at > handoff.created_at for message in case.messages),
         found=None if assessment is None else assessment.statements,
         past=tuple(_past(event, people) for event in told),
     )
+
+
+def _holder(handoff: HandoffRow, people: Mapping[UUID, UserRow]) -> str | None:
+    """Return the name of who has it; None: nobody, or somebody else concerned is called so."""
+    holder = None if handoff.claimed_by_id is None else people[handoff.claimed_by_id].name
+    return holder if [person.name for person in people.values()].count(holder or "") == 1 else None
 
 
 async def _timeline(tx: Transaction, handoff: HandoffRow) -> list[EventRow]:

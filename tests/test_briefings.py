@@ -108,6 +108,17 @@ async def test_who_has_it_is_not_sent_to_themselves(api: Api) -> None:
     assert "FIRST THING TO DO" not in taken_back
 
 
+async def test_who_is_called_as_the_one_who_has_it_is_still_asked(api: Api) -> None:
+    cast = api.cast
+    bob = await cast.change(cast.bob, name=cast.alice.name)
+    handoff_id = await api.escalate(cast.alice, (await cast.start_session("The VPN drops")).id)
+    await api.claim(bob, handoff_id)
+
+    found = sections((await brief(api, handoff_id))["text"])
+
+    assert found["HISTORY"][-1] == "Ask Alice, who escalated it."
+
+
 async def test_who_claims_what_they_parked_of_their_own_is_sent_to_nobody(api: Api) -> None:
     session = await api.cast.start_session("The VPN drops")
     parked = await api.create(api.cast.alice, session.id, intent="PARK", notes="The ISP calls back at 8.")
