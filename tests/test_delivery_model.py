@@ -356,7 +356,8 @@ class Ledger(RuleBasedStateMachine):
     def _release(self, it: Escalation, user: UserRow) -> None:
         holds = it.state == HandoffState.CLAIMED and (it.claimer == user.id or user.role == Role.ADMIN)
         refused = None if holds else HandoffNotClaimedByYou
-        self._try(lambda tx: handoffs.release(tx, user, it.id, None, now=self._now, grace=GRACE), refused)
+        given = {"now": self._now, "grace": GRACE, "claimed_by_id": it.claimer}
+        self._try(lambda tx: handoffs.release(tx, user, it.id, None, **given), refused)
         if holds:
             it.reopen(now=self._now)
             self._tell(it, DeliveryKind.ESCALATION, but=user.id)
