@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -356,8 +357,8 @@ class Ledger(RuleBasedStateMachine):
     def _release(self, it: Escalation, user: UserRow) -> None:
         holds = it.state == HandoffState.CLAIMED and (it.claimer == user.id or user.role == Role.ADMIN)
         refused = None if holds else HandoffNotClaimedByYou
-        given = {"now": self._now, "grace": GRACE, "claimed_by_id": it.claimer}
-        self._try(lambda tx: handoffs.release(tx, user, it.id, None, **given), refused)
+        release = partial(handoffs.release, now=self._now, grace=GRACE, claimed_by_id=it.claimer)
+        self._try(lambda tx: release(tx, user, it.id, None), refused)
         if holds:
             it.reopen(now=self._now)
             self._tell(it, DeliveryKind.ESCALATION, but=user.id)
