@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from typing import NoReturn
 
 from sqlalchemy.exc import DBAPIError
 
@@ -15,3 +16,8 @@ def full_disk() -> DBAPIError:
         except sqlite3.OperationalError as error:
             return DBAPIError("INSERT", None, error, hide_parameters=True)
     raise AssertionError("there was room")
+
+
+async def find_no_room(*_: object, **__: object) -> NoReturn:
+    """Store nothing, in place of any function that would."""
+    raise full_disk()

@@ -1,7 +1,7 @@
 """A claim that nobody works on goes back into the queue, where the account's policy says so."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from resolvers import reminders
 from schema.context import utc_now
 from server.due_work import DueWork
 from tests.client import Api
+from tests.clock import Clock
 from tests.feeds import rename_table
-from tests.full_disk import full_disk
+from tests.full_disk import find_no_room
 from tests.mailing import change_handoffs, do_what_is_due, handoff_row, set_policy
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -210,25 +211,10 @@ async def test_a_policy_about_reminders_leaves_claims_alone(api: Api) -> None:
     assert await handoff_row(api, handoff_id) == before
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = utc_now()
-
-    def __call__(self) -> datetime:
-        """Tell the time."""
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        """Let so much time pass."""
-        self.now += timedelta(seconds=seconds)
-
-
 async def about_to_expire(api: Api) -> tuple[Clock, DueWork]:
     """Return the clock and the work of a worker that has looked, 4 seconds before Bob's claim expires."""
     await claimed_by_bob(api)
-    clock = Clock()
+    clock = Clock(utc_now())
     expires_at = clock.now + timedelta(seconds=4)
     await change_handoffs(api.cast.database, api.cast.account_id, claim_expires_at=expires_at)
     work = DueWork(api.cast.database, api.node.settings.grace, clock)
@@ -242,12 +228,12 @@ async def test_after_an_outage_claims_last_as_much_longer_as_it_took_an_hour_at_
 ) -> None:
     clock, work = await about_to_expire(api)
 
-    clock.move(seconds)
+    clock.move(timedelta(seconds=seconds))
     if is_spared:
         assert await work.do() == 0
-        clock.move(3)
+        clock.move(timedelta(seconds=3))
         assert await work.do() == 0
-        clock.move(2)
+        clock.move(timedelta(seconds=2))
 
     assert await work.do() == 1
 
@@ -257,7 +243,7 @@ async def test_a_second_outage_takes_nothing_from_what_the_first_one_spared(api:
 
     looks = []
     for seconds in (600, 1, 15, 4):
-        clock.move(seconds)
+        clock.move(timedelta(seconds=seconds))
         looks.append(await work.do())
 
     assert looks == [0, 0, 0, 1]
@@ -265,12 +251,12 @@ async def test_a_second_outage_takes_nothing_from_what_the_first_one_spared(api:
 
 async def test_a_look_that_failed_was_none(api: Api) -> None:
     clock, work = await about_to_expire(api)
-    clock.move(300)
+    clock.move(timedelta(seconds=300))
     await rename_table(api.cast.database, "handoffs", "gone")
     with pytest.raises(DBAPIError):
         await work.do()
     await rename_table(api.cast.database, "gone", "handoffs")
-    clock.move(1)
+    clock.move(timedelta(seconds=1))
 
     assert await work.do() == 0
 
@@ -278,15 +264,12 @@ async def test_a_look_that_failed_was_none(api: Api) -> None:
 async def test_where_nothing_can_be_stored_claims_last_longer_as_well(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def find_no_room(*_: object, **__: object) -> bool:
-        raise full_disk()
-
     clock, work = await about_to_expire(api)
     with monkeypatch.context() as patch:
         patch.setattr(reminders, "expire_claim", find_no_room)
-        clock.move(5)
+        clock.move(timedelta(seconds=5))
         with pytest.raises(DBAPIError):
             await work.do()
-    clock.move(60)
+    clock.move(timedelta(seconds=60))
 
     assert await work.do() == 0

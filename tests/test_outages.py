@@ -22,7 +22,7 @@ from schema.context import utc_now
 from server.auth import Tokens
 from tests.cast import Cast, make_cast
 from tests.client import CREATE, SECRET, Api
-from tests.full_disk import full_disk
+from tests.full_disk import find_no_room
 from tests.http_clients import http_client
 from tests.mailing import make_outbox
 from tests.servers.postgres import PostgresServer
@@ -208,9 +208,6 @@ async def test_a_node_killed_between_commit_and_publish_keeps_its_escalation_fro
 async def test_mails_that_could_not_be_begun_are_due_at_once_when_the_database_is_back(
     api: Api, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def find_no_room(*_: object, **__: object) -> None:
-        raise full_disk()
-
     cast = api.cast
     handoff_id = await api.escalate(cast.alice, (await cast.start_session()).id)
     outbox = make_outbox(cast.database, smtp)

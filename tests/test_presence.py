@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -20,26 +20,12 @@ from db.session import Database, SystemTransaction, new_id
 from notify.outage import Outage
 from notify.presence import Presence
 from tests.cast import Cast
+from tests.clock import Clock
 from tests.feeds import NEVER, rename_table, said
 from tests.full_disk import full_disk
 from tests.sockets import eventually
 
 QUICKLY = 0.02  #: seconds between two beats
-
-
-@dataclass
-class Clock:
-    """A clock that the test moves."""
-
-    now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """Tell the time."""
-        return self.now
-
-    def move(self, by: timedelta) -> None:
-        """Let time pass."""
-        self.now += by
 
 
 @dataclass
