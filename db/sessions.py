@@ -166,8 +166,10 @@ async def count(tx: Transaction, *, status: SessionStatus | None) -> int:
     return int(await tx.fetch_value(statement))
 
 
-async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any]) -> BranchRow:
-    """Store the next branch of a session whose lock the caller holds.
+async def add_branch(
+    tx: Transaction, session: SessionRow, values: dict[str, Any]
+) -> tuple[SessionRow, BranchRow]:
+    """Store the next branch of a session whose lock the caller holds; return both as they are then.
 
     It becomes the active one where there is none.
     """
@@ -178,8 +180,8 @@ async def add_branch(tx: Transaction, session: SessionRow, values: dict[str, Any
         )
     )
     active = session.active_branch_id or row.id
-    await change(tx, session.id, {"branch_count": row.order + 1, "active_branch_id": active})
-    return row
+    changes = {"branch_count": row.order + 1, "active_branch_id": active}
+    return await change(tx, session.id, changes), row
 
 
 async def change_branch(

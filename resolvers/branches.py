@@ -10,6 +10,7 @@ from db.enums import EventKind
 from db.session import Transaction
 from db.sessions import SessionRow
 from db.users import UserRow
+from resolvers import repeats
 from resolvers.errors import BadInput, NotFound
 from resolvers.inputs import (
     MAX_BRANCHES,
@@ -19,7 +20,7 @@ from resolvers.inputs import (
     clean_text,
 )
 from resolvers.permissions import require_responder
-from resolvers.session_changes import hold_unresolved, tell_change
+from resolvers.session_changes import hold, hold_unresolved, require_unresolved, tell_change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +34,36 @@ class NewBranch:
 
 
 async def add(
-    tx: Transaction, viewer: UserRow, session_id: UUID, new: NewBranch, *, now: datetime
+    tx: Transaction,
+    viewer: UserRow,
+    session_id: UUID,
+    new: NewBranch,
+    *,
+    now: datetime,
+    idempotency_key: str | None = None,
 ) -> SessionRow:
-    """Add a line of investigation. Where the session is not branching, it becomes the active branch.
+    """Add a line of investigation; sent again with its key, it adds nothing.
 
-    A session is not branching before its first branch, and after its active branch was cleared.
+    Where the session is not branching, it becomes the active branch. A session is not branching before its
+    first branch, and after its active branch was cleared.
 
     Raises:
         Forbidden: the viewer only reads.
-        SessionNotFound, SessionResolved: the session cannot be changed.
-        BadInput: a text cannot be stored, the parent is not a branch of this session, or that has too many.
+        SessionNotFound, SessionResolved: the session cannot be changed; what was added before it was resolved
+            and is sent again is not refused.
+        BadInput: a text cannot be stored, the parent is not a branch of this session, or that has too many;
+            or the idempotency key was used with another input.
     """
-    session = await hold_unresolved(tx, viewer, session_id)
+    session = await hold(tx, viewer, session_id)
+    asked = {"mutation": "addSessionBranch", "session_id": session_id, "new": new}
+    if await repeats.first_session(tx, viewer, idempotency_key, asked, session_id, now=now) is not None:
+        return session
+    require_unresolved(session)
     if session.branch_count >= MAX_BRANCHES:
         raise BadInput(f"The session has {session.branch_count} branches; at most {MAX_BRANCHES} are kept.")
     if new.parent_branch_id is not None:
         await require_branch(tx, session, "parentBranchId", new.parent_branch_id)
-    branch = await sessions.add_branch(
+    session, branch = await sessions.add_branch(
         tx,
         session,
         {
@@ -61,7 +75,7 @@ async def add(
     )
     what = f"added the branch “{branch.label}”"
     await tell_change(tx, viewer, session, EventKind.BRANCH_ADDED, what, now=now)
-    return await _again(tx, session_id)
+    return session
 
 
 async def update(
@@ -98,10 +112,6 @@ async def require_branch(tx: Transaction, session: SessionRow, field: str, branc
     branch = (await sessions.branches_by_id(tx, [branch_id])).get(branch_id)
     if branch is None or branch.session_id != session.id:
         raise BadInput(f"{field} is not a branch of this session.")
-
-
-async def _again(tx: Transaction, session_id: UUID) -> SessionRow:
-    return (await sessions.by_ids(tx, [session_id]))[session_id]
 
 
 def _clean_changes(changes: dict[str, Any]) -> dict[str, Any]:

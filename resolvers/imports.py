@@ -81,10 +81,9 @@ async def _store_branches(tx: Transaction, session: SessionRow, transcript: Tran
     """Store the branches in their order, and make the one active that was; none where none was."""
     stored: dict[UUID | None, UUID | None] = {None: None}
     for branch in transcript.branches:
-        current = (await sessions.by_ids(tx, [session.id]))[session.id]
-        row = await sessions.add_branch(
+        session, row = await sessions.add_branch(
             tx,
-            current,
+            session,
             {
                 "label": branch.label,
                 "status": branch.status,

@@ -18,6 +18,7 @@ _IDEMPOTENCY_KEY = (
     "Made up by the client, unique per user for 24 hours, whichever mutation it is sent with: a retried "
     "request with the same key and input {what}, with another input BAD_USER_INPUT. At most 200 characters."
 )
+_GETS_SESSION = "gets the session as it is now, also where it was resolved meanwhile"
 _KEEPS = "Leave it out to keep what is stored; null clears it."
 _STAYS = "Leave it out to keep what is stored; null is BAD_USER_INPUT."
 
@@ -143,9 +144,7 @@ class AppendSessionMessagesInput:
     messages: list[SessionMessageInput] = strawberry.field(description="The messages, in order; 1 to 500.")
     idempotency_key: str | None = strawberry.field(
         default=None,
-        description=_IDEMPOTENCY_KEY.format(
-            what="adds nothing and gets the session as it is now, also where it was resolved meanwhile"
-        ),
+        description=_IDEMPOTENCY_KEY.format(what=f"adds nothing and {_GETS_SESSION}"),
     )
 
 
@@ -164,6 +163,10 @@ class AddSessionBranchInput:
     )
     status_reason: str | None = strawberry.field(
         default=None, description="Why it stands there; at most 2,000 characters."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description=_IDEMPOTENCY_KEY.format(what=f"adds nothing and {_GETS_SESSION}"),
     )
 
     def new(self) -> NewBranch:

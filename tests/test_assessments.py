@@ -219,9 +219,8 @@ async def test_of_many_branches_the_reasons_are_cut(assessed: Api) -> None:
     session = await cast.start_session()
     async with cast.database.transaction(cast.account_id) as tx:
         for number in range(50):
-            current = (await sessions.by_ids(tx, [session.id]))[session.id]
             branch = {"label": f"{number}", "status": "open", "status_reason": "x" * 2_000}
-            await sessions.add_branch(tx, current, branch | {"parent_branch_id": None})
+            session, _ = await sessions.add_branch(tx, session, branch | {"parent_branch_id": None})
     await assessed.escalate(cast.alice, session.id)
 
     await assess(assessed, told)

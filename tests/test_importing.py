@@ -175,9 +175,8 @@ async def _work_in_the_other_account(cast: Cast) -> None:
         assert session is not None
         said = [(MessageRole.USER, "Queue is full", NOON), (MessageRole.SYSTEM, "df: 100 %", NOON)]
         session = await session_messages.append(tx, session, said)
-        parent = await sessions.add_branch(tx, session, _branch("Disk", None))
-        session = (await sessions.by_ids(tx, [session_id]))[session_id]
-        child = await sessions.add_branch(tx, session, _branch("Logs", parent.id))
+        session, parent = await sessions.add_branch(tx, session, _branch("Disk", None))
+        _, child = await sessions.add_branch(tx, session, _branch("Logs", parent.id))
         await sessions.change(tx, session_id, {"active_branch_id": child.id, "step_count": 3})
     await desk.claim(cast.charlie, await desk.pass_on(cast.charlie, session_id, NOON), NOON)
     await desk.resolve(cast.charlie, session_id, NOON + timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""A retried startSession or appendSessionMessages finds what the first one made."""
+"""A retried startSession, appendSessionMessages or addSessionBranch finds what the first one made."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -70,14 +70,59 @@ async def test_a_retry_of_messages_shows_what_was_added_since_and_that_it_was_re
     assert late["__typename"] == "SessionResolved"
 
 
+async def test_a_retry_adds_no_branch_again_also_where_the_session_was_resolved_meanwhile(api: Api) -> None:
+    cast = api.cast
+    session_id = await new_session(api)
+    await branch(api, cast.alice, session_id)
+    await branch(api, cast.alice, session_id, label="Logs", idempotencyKey="k2")
+    (await api.change(cast.bob, "resolveSession", sessionId=session_id)).only()
+    before = await cast.all_rows()
+
+    again = await branch(api, cast.alice, session_id)
+    late = (await api.change(cast.alice, "addSessionBranch", sessionId=session_id, label="MTU")).only()
+
+    assert again["session"]["status"] == "RESOLVED"
+    assert labels(again) == ["Disk", "Logs"]
+    assert late["__typename"] == "SessionResolved"
+    assert await cast.all_rows() == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"label": "Disc"},
+        {"status": "ruled_out"},
+        {"statusReason": "Full"},
+        {"parentBranchId": True},
+        {"sessionId": True},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_the_same_key_with_another_branch_is_refused(api: Api, changed: dict[str, Any]) -> None:
+    cast = api.cast
+    session_id = await new_session(api)
+    first = await branch(api, cast.alice, session_id)
+    ids = {"parentBranchId": first["session"]["branches"][0]["id"], "sessionId": await new_session(api)}
+    before = await cast.all_rows()
+    given = {"sessionId": session_id, "label": "Disk", "idempotencyKey": "k1"}
+    given |= {name: ids[name] if value is True else value for name, value in changed.items()}
+
+    answer = await api.change(cast.alice, "addSessionBranch", **given)
+
+    assert answer.refusal() == ("BAD_USER_INPUT", REUSED)
+    assert await cast.all_rows() == before
+
+
 async def test_without_a_key_a_repeated_request_makes_another(api: Api) -> None:
     cast = api.cast
 
     sessions = [await start(api, cast.alice, idempotencyKey=None) for _ in range(2)]
     answers = [await append(api, cast.alice, sessions[0]["id"], idempotencyKey=None) for _ in range(2)]
+    branched = [await branch(api, cast.alice, sessions[0]["id"], idempotencyKey=None) for _ in range(2)]
 
     assert sessions[0]["id"] != sessions[1]["id"]
     assert contents(answers[-1]) == TEXTS * 2
+    assert labels(branched[-1]) == ["Disk"] * 2
 
 
 @pytest.mark.parametrize(
@@ -144,10 +189,13 @@ async def test_a_key_belongs_to_one_request_whichever_mutation_it_is(api: Api) -
             cast.alice, "appendSessionMessages", sessionId=session_id, messages=SAID, idempotencyKey="k1"
         ),
         await api.change(cast.alice, "startSession", **wanted(idempotencyKey="k2")),
+        await api.change(
+            cast.alice, "addSessionBranch", sessionId=session_id, label="Disk", idempotencyKey="k1"
+        ),
         await api.ask(cast.alice, CREATE, input=handoff | {"idempotencyKey": "k1"}),
     ]
 
-    assert [answer.refusal() for answer in answers] == [("BAD_USER_INPUT", REUSED)] * 3
+    assert [answer.refusal() for answer in answers] == [("BAD_USER_INPUT", REUSED)] * 4
     assert await cast.all_rows() == before
 
 
@@ -189,9 +237,12 @@ async def test_a_key_that_cannot_be_stored_is_refused_and_nothing_is_made(api: A
         await api.change(
             cast.alice, "appendSessionMessages", sessionId=session_id, messages=SAID, idempotencyKey=key
         ),
+        await api.change(
+            cast.alice, "addSessionBranch", sessionId=session_id, label="Disk", idempotencyKey=key
+        ),
     ]
 
-    assert [answer.codes for answer in answers] == [["BAD_USER_INPUT"]] * 2
+    assert [answer.codes for answer in answers] == [["BAD_USER_INPUT"]] * 3
     assert await cast.all_rows() == before
 
 
@@ -205,16 +256,22 @@ async def test_a_refused_request_does_not_use_its_key(api: Api) -> None:
         await api.change(
             cast.alice, "appendSessionMessages", sessionId=session_id, messages=[], idempotencyKey="k2"
         ),
+        await api.change(
+            cast.alice, "addSessionBranch", sessionId=session_id, label=" ", idempotencyKey="k3"
+        ),
     ]
     unchanged = await cast.all_rows()
 
     started = await start(api, cast.alice)
     appended = await append(api, cast.alice, session_id, idempotencyKey="k2")
+    branched = await branch(api, cast.alice, session_id, idempotencyKey="k3")
 
-    assert [answer.codes for answer in refused] == [["BAD_USER_INPUT"], ["FORBIDDEN"], ["BAD_USER_INPUT"]]
+    codes = ["BAD_USER_INPUT", "FORBIDDEN", "BAD_USER_INPUT", "BAD_USER_INPUT"]
+    assert [answer.codes for answer in refused] == [[code] for code in codes]
     assert unchanged == before
     assert started["owner"] == {"name": "Alice"}
     assert contents(appended) == TEXTS
+    assert labels(branched) == ["Disk"]
 
 
 async def test_a_key_older_than_a_day_is_forgotten(api: Api) -> None:
@@ -263,12 +320,16 @@ async def test_equal_requests_at_once_start_one_session_and_add_messages_once(
     appended = await asyncio.gather(
         *(append(api, cast.alice, session_id, idempotencyKey="k2") for _ in range(10))
     )
+    branched = await asyncio.gather(
+        *(branch(api, cast.alice, session_id, idempotencyKey="k3") for _ in range(10))
+    )
 
     assert all(session == started[0] for session in started)
     assert all(answer == appended[0] for answer in appended)
+    assert [labels(answer) for answer in branched] == [["Disk"]] * 10
     assert await count(api) == had + 1
     assert len(contents(appended[0])) == messages_had + 2
-    assert await cast.last_event() == before + 2
+    assert await cast.last_event() == before + 3
 
 
 async def test_of_other_requests_with_one_key_at_once_one_is_accepted(api: Api) -> None:
@@ -307,6 +368,19 @@ async def append(api: Api, user: UserRow, session_id: str, **given: Any) -> Any:
     answer = (await api.change(user, "appendSessionMessages", **given)).only()
     assert answer["__typename"] == "SessionSuccess"
     return answer
+
+
+async def branch(api: Api, user: UserRow, session_id: str, **given: Any) -> Any:  # noqa: ANN401
+    """Add a branch with the key k1 unless given, and return the answer, which is a success."""
+    given = {"sessionId": session_id, "label": "Disk", "idempotencyKey": "k1"} | given
+    answer = (await api.change(user, "addSessionBranch", **given)).only()
+    assert answer["__typename"] == "SessionSuccess"
+    return answer
+
+
+def labels(answer: Any) -> list[str]:  # noqa: ANN401
+    """Return the branches of the session of an answer, in their order."""
+    return [branch["label"] for branch in answer["session"]["branches"]]
 
 
 def contents(answer: Any) -> list[str]:  # noqa: ANN401

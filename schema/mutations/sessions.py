@@ -98,8 +98,13 @@ class SessionMutations:
         input: Annotated[AddSessionBranchInput, Argument],  # noqa: A002 (the contract's name)
     ) -> SessionResult:
         """Add a branch."""
-        session_id = read_id(input.session_id)
-        return await _change(info, partial(branches.add, session_id=session_id, new=input.new()))
+        add = partial(
+            branches.add,
+            session_id=read_id(input.session_id),
+            new=input.new(),
+            idempotency_key=input.idempotency_key,
+        )
+        return await _change(info, add)
 
     @strawberry.mutation(
         description="Set fields of a branch. An unknown or foreign branch is NOT_FOUND.",
