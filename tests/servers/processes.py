@@ -10,8 +10,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,20 +22,36 @@ from tests.servers import children
 
 #: Below what Linux, macOS and the BSDs give to whoever connects or asks for any port.
 PORTS = range(20_000, 32_000)
+BLOCK = 200
 
 #: What coverage.py sets in the tests' environment to measure child processes too.
 COVERAGE_VARIABLES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE", "COVERAGE_CORE")
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, and that the system gives to nobody who asks for any.
+    """A TCP port of 127.0.0.1 that nobody listens on, and that nobody else is given before it is used.
 
-    One of those that it gives away may be the end of somebody's connection by the time a server is started.
+    One of those that the system gives away may be the end of somebody's connection by the time a server is
+    started, and one chosen by chance may be another process's choice, too.
     """
     while True:
-        port = secrets.choice(PORTS)  # not by `random`, which Hypothesis seeds alike in every process
+        port = next(_OWN_PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _ports_of_a_block() -> Iterator[int]:
+    """Go round a block of ports that is this process's own: it holds the first as long as it lives."""
+    blocks = [range(first, first + BLOCK) for first in PORTS[::BLOCK]]
+    start = secrets.randbelow(len(blocks))  # not by `random`, which Hypothesis seeds alike in every process
+    for block in blocks[start:] + blocks[:start]:
+        with suppress(OSError), socket.create_server(("127.0.0.1", block[0])):
+            yield from cycle(block[1:])
+    message = f"every block of ports from {PORTS.start} to {PORTS.stop} is held"
+    raise RuntimeError(message)
+
+
+_OWN_PORTS = _ports_of_a_block()
 
 
 class HandoffProcess:
