@@ -18,7 +18,7 @@ from schema.build import build_schema
 from server import health
 from server.answers import Answers
 from server.endpoint import EXPLORER, Endpoint
-from server.link_pages import LinkPages
+from server.link_pages import LinkPages, show_broken_link
 from server.login_pages import LoginPages, show_no_login
 from server.metrics import Metrics
 from server.process import Node, make_links
@@ -75,6 +75,7 @@ def make_app(node: Node) -> Starlette:
         Route(_GRAPHQL, graphql),
         WebSocketRoute(_GRAPHQL, graphql),
         Route("/handoffs/{handoff_id:uuid}", _handoff_page(by_mail=node.login_mails is not None)),
+        Route("/handoffs/{part_of_an_id}", show_broken_link),
         *LinkPages(node.database, make_links(settings)).routes(),
         *_login_routes(node),
         Route("/metrics", Metrics(node).respond),

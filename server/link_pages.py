@@ -81,6 +81,12 @@ class LinkPages:
         return show_page("quiet", title="Reminders are off", is_done=True)
 
 
+async def show_broken_link(_: Request) -> Response:
+    """Answer that a link is not whole: mail programs break long ones, and people copy half of them."""
+    message = "Open the whole link from the mail, or sign in."
+    return show_refusal("This link is not valid", message, status_code=404, way=_SIGN_IN)
+
+
 def _with_sorry(respond: Respond) -> Respond:
     """Answer a link that stands for nothing, or a person who may not, with a page that says so."""
 
@@ -96,8 +102,7 @@ def _with_sorry(respond: Respond) -> Respond:
             message = "Links in mails are valid for a few days. Sign in to see what became of the handoff."
             return show_refusal("This link has expired", message, status_code=410, way=way)
         except LinkInvalid:
-            message = "Open the whole link from the mail, or sign in."
-            return show_refusal("This link is not valid", message, status_code=404, way=_SIGN_IN)
+            return await show_broken_link(request)
         except Refusal as refusal:
             return show_refusal("This is not possible", refusal.message, status_code=403)
 

@@ -59,6 +59,17 @@ async def test_a_page_asks_for_the_address_and_loads_nothing_from_elsewhere(api:
     assert page.headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.parametrize("rest", [str(HANDOFF_ID)[:20], f"{HANDOFF_ID})"])
+async def test_a_broken_link_to_a_handoff_is_answered_with_what_to_do(api: Api, rest: str) -> None:
+    page = await get(api, f"/handoffs/{rest}")
+
+    assert page.status_code == 404
+    assert "This link is not valid" in page.text
+    assert "Open the whole link from the mail, or sign in." in page.text
+    assert 'href="/login"' in page.text
+    assert (await get(api, f"/handoffs/{HANDOFF_ID}/")).url.path == f"/handoffs/{HANDOFF_ID}"
+
+
 async def test_of_all_scripts_only_its_own_runs_on_a_page(api: Api, smtp: SmtpServer) -> None:
     asking = await get(api, "/login")
     signed_in = await api.http.post(await mailed_link(api, smtp))
