@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +19,7 @@ from tests.cases import ANSWER
 from tests.cast import Cast
 from tests.client import Api, running_api
 from tests.live import Live, running_server
-from tests.measuring import ENGINES, is_measured, unmeasured
+from tests.measuring import ENGINES, measuring
 from tests.npm import Npm, install
 from tests.servers.language_model import LanguageModel
 from tests.servers.postgres import PostgresServer
@@ -195,5 +194,5 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with its fixtures, measured or not."""
-    with nullcontext() if is_measured(item) else unmeasured():
+    with measuring(item):
         yield

@@ -1,7 +1,12 @@
-"""In which runs of a test coverage is measured.
+"""In which runs of a test coverage is measured, and in which of the processes that it starts.
 
-To trace every line takes as long as the test itself. A test that runs on both engines is measured on one of
-them, some on this and some on that: what either engine has for itself is reached by many.
+To trace every line takes as long as the test itself. What is not measured can only make the share of covered
+code look smaller than it is:
+
+- A test that runs on both engines is measured on one of them, some on this and some on that: what either
+  engine has for itself is reached by many.
+- A test with the mark `unmeasured` runs much, and nothing that no other test runs.
+- A process is measured where its test has the mark `measured_processes`: it would trace all that it imports.
 """
 
 import os
@@ -19,6 +24,8 @@ ENGINES = ("sqlite", "postgresql")
 
 def is_measured(item: pytest.Item) -> bool:
     """Tell whether coverage is measured in a test; always the same for the same test."""
+    if item.get_closest_marker("unmeasured") is not None:
+        return False
     callspec = getattr(item, "callspec", None)
     engine = None if callspec is None else callspec.params.get("engine")
     if callspec is None or engine is None or any(map(_names_engine, item.iter_markers("parametrize"))):
@@ -36,16 +43,19 @@ def _names_engine(mark: pytest.Mark) -> bool:
 
 
 @contextmanager
-def unmeasured() -> Iterator[None]:
-    """Measure nothing while the block runs, neither here nor in processes that it starts."""
+def measuring(item: pytest.Item) -> Iterator[None]:
+    """Measure in this process, and in those that it starts, what is to be measured of a test."""
     coverage = Coverage.current()
-    if coverage is None:
+    here = is_measured(item)
+    if coverage is None or (here and item.get_closest_marker("measured_processes") is not None):
         yield
         return
     kept = {name: os.environ.pop(name) for name in COVERAGE_VARIABLES if name in os.environ}
-    coverage.stop()
+    if not here:
+        coverage.stop()
     try:
         yield
     finally:
-        coverage.start()
+        if not here:
+            coverage.start()
         os.environ.update(kept)

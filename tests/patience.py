@@ -1,4 +1,4 @@
 """How long a test waits for what should come at once."""
 
 #: Seconds until a test gives up. Nothing waits so long when all is well: a shared machine may pause for ten.
-PATIENCE = 30.0
+PATIENCE = 60.0

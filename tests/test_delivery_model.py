@@ -479,6 +479,7 @@ class Ledger(RuleBasedStateMachine):
         return node_id
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "effort", [QUICK, pytest.param(THOROUGH, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )

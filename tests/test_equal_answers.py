@@ -20,6 +20,8 @@ from tests.client import Api, running_api
 from tests.readable import Readable
 from tests.sent import SENT, named
 
+pytestmark = pytest.mark.unmeasured
+
 #: The settings that make answers in another way, each of which can be switched off.
 WAYS = ("compiled_completion", "exact_columns", "plans", "reused_answers")
 NONE = dict.fromkeys(WAYS, False)

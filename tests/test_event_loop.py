@@ -8,7 +8,10 @@ from tests.client import SECRET
 from tests.servers.processes import HandoffProcess, free_port
 from tests.template import Template
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not there")
+pytestmark = [
+    pytest.mark.measured_processes,
+    pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not there"),
+]
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.client import Api
 from tests.nonsense import Nonsense
 
+pytestmark = pytest.mark.unmeasured
+
 ROLES = ("alice", "olivia", "adam", "vera", "ina", "charlie", "nobody")
 LONG_SECONDS = 120
 #: The codes that `schema/errors.py` promises, but for INTERNAL.

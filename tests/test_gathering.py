@@ -76,6 +76,13 @@ SELECTIONS = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect() -> None:
+    """Leave all that other tests left out of the collections of these, of which there are many."""
+    gc.collect()
+    gc.freeze()
+
+
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
     """Check that no coroutine of what is done meanwhile was never awaited."""

@@ -225,6 +225,7 @@ class LifeCycle(RuleBasedStateMachine):
         return {name: rows[user_id] for name, user_id in ids.items()}
 
 
+@pytest.mark.unmeasured
 def test_the_database_agrees_with_the_model_after_every_step(database_url: str) -> None:
     database = Database(database_url)
     with asyncio.Runner() as runner:

@@ -51,6 +51,7 @@ async def nodes(database_url: str, cast: Cast) -> AsyncIterator[tuple[Api, Api, 
         yield first, second, plain
 
 
+@pytest.mark.unmeasured
 async def test_no_answer_is_older_than_what_was_done_before_on_whichever_node(
     nodes: tuple[Api, Api, Api],
 ) -> None:
@@ -97,6 +98,7 @@ async def test_what_an_admin_changes_is_shown_at_once_on_whichever_node(
     assert after[0] not in before
 
 
+@pytest.mark.unmeasured
 async def test_who_reads_while_others_write_sees_all_that_was_acknowledged(
     nodes: tuple[Api, Api, Api],
 ) -> None:

@@ -40,6 +40,8 @@ from tests.terminal import Terminal
 from tests.test_presence_of_nodes import age_beats, nodes_with_people
 from tests.workers import times_sent, until_settled
 
+pytestmark = pytest.mark.measured_processes
+
 
 @pytest.fixture(scope="module")
 def mail_server() -> Iterator[SmtpServer]:

@@ -10,6 +10,8 @@ from db.users import UserRow
 from tests.client import Answer, Api
 from tests.documents import FOR_ADMINS, Operation, id_arguments, ids_for, members, request, root_fields
 
+pytestmark = pytest.mark.unmeasured
+
 OPERATIONS: tuple[Operation, ...] = ("query", "mutation")
 PLACES = [
     (operation, field, argument)
