@@ -1,8 +1,8 @@
 """Signs mails, so that the recipient's server can tell that the sender's domain sent them (RFC 6376)."""
 
-from collections.abc import Callable
-
 import dkim
+
+from notify.envelopes import Sign
 
 #: What a signature covers: what a reader sees, and what their mail program acts on (RFC 6376 section 5.4.1,
 #: RFC 8058 section 4).
@@ -20,8 +20,6 @@ _SIGNED = [
     b"list-unsubscribe",
     b"list-unsubscribe-post",
 ]
-
-Sign = Callable[[bytes], bytes]
 
 
 def make_signer(*, domain: str, selector: str, key: bytes) -> Sign:

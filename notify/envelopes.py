@@ -1,6 +1,7 @@
 """A finished mail: its bytes, and the two addresses that the mail server is told."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -9,6 +10,9 @@ from email.policy import SMTP, SMTPUTF8
 from notify.send_faults import PermanentFault
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+
+#: Puts a signature before a mail's bytes.
+Sign = Callable[[bytes], bytes]
 
 SEVEN_BIT = SMTP.clone(cte_type="7bit")  #: so that 8BITMIME is never needed
 

@@ -15,8 +15,7 @@ from typing import cast
 import aiosmtplib
 
 from notify.conversation import Conversation, taken_over
-from notify.dkim import Sign
-from notify.envelopes import Envelope, on_the_wire, sealed
+from notify.envelopes import Envelope, Sign, on_the_wire, sealed
 from notify.mail_server import MailServer
 from notify.send_faults import PermanentFault, Phase, SendFault, TemporaryFault, fault_of, reply_text
 from notify.smtp_commands import DATA, NO_MAIL, QUIT, RSET, Command, recipient_named, sender_named

@@ -1,12 +1,14 @@
-"""How mails leave: the mail server of the settings, or one of our own that files them, and who signs them."""
+"""How mails leave: the mail server of the settings, or one of our own that files them, and who signs them.
+
+What files mails, and what signs them, is loaded where it is wanted.
+"""
 
 import logging
 from contextlib import AsyncExitStack
 
-from notify.dkim import Sign, make_signer
+from notify.envelopes import Sign
 from notify.mail_headers import UnusableAddress, sender_address
 from notify.smtp import Mailer, MailServer
-from server.mail_sink import MailSink
 from server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,8 @@ def open_mail_server(settings: Settings, stack: AsyncExitStack) -> MailServer:
     """
     url = settings.smtp_url.get_secret_value()
     if not url:
+        from server.mail_sink import MailSink
+
         sink = MailSink(settings.mail_folder)
         try:
             url = sink.start()
@@ -66,6 +70,8 @@ def read_signer(settings: Settings) -> Sign | None:
         raise SettingsError('HANDOFF_MAIL_FROM must be like "Handoff <handoff@example.com>".') from None
     if settings.dkim_key_file is None:
         return None
+    from notify.dkim import make_signer
+
     try:
         key = settings.dkim_key_file.read_bytes()
         return make_signer(domain=domain, selector=settings.dkim_selector, key=key)
