@@ -30,6 +30,7 @@ _AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOER
 _READ_ONLY = "25006"
 _UNWRITABLE_STATES = {"53100", _READ_ONLY}
 _UNWRITABLE_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
+_LOCK_REFUSED = "55P03"  #: somebody else held a lock for longer than `lock_timeout`
 #: Those that name what was stored: a value that does not fit, a constraint.
 _WITH_VALUES = ("22", "23")
 _WRONG_SETTING = "22023"  # as of a role that is not there: of the class with values, and names none
@@ -92,6 +93,11 @@ def is_unwritable(fault: BaseException) -> bool:
 def is_read_only(fault: BaseException) -> bool:
     """Tell whether a fault says that PostgreSQL lets this connection only read: another may write."""
     return _codes_of(fault)[0] == _READ_ONLY
+
+
+def is_lock_refused(fault: BaseException) -> bool:
+    """Tell whether a fault says that somebody held for too long what PostgreSQL had to lock."""
+    return _codes_of(fault)[0] == _LOCK_REFUSED
 
 
 def _codes_of(fault: BaseException) -> tuple[str, int]:

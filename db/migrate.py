@@ -1,6 +1,7 @@
 """Bring a database to the newest tables, and tell whether it is there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -9,11 +10,19 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from db.errors import is_lock_refused
 from db.session import SystemTransaction
 
 #: Any number that nothing else in the database locks: two nodes that start together migrate once.
 _MIGRATION_LOCK = 4_845_220_071
+#: How long a migration waits for a table. Whoever asks for that table meanwhile waits behind the migration.
+_LOCK_SECONDS = 5
+
+
+class TableInUse(Exception):  # noqa: N818 (an outcome, not a fault)
+    """Somebody held a table for longer than a migration waits; nothing was changed."""
 
 
 def _config() -> Config:
@@ -55,12 +64,30 @@ def is_enough(revision: str | None) -> bool:
 
 
 async def upgrade(tx: SystemTransaction) -> None:
-    """Apply every migration that is missing, all or none. A newer database is left as it is."""
+    """Apply every migration that is missing, all or none. A newer database is left as it is.
+
+    Raises:
+        TableInUse: a table of a database that is used is held by others, as by a dump or a long report.
+    """
     if tx.is_postgresql:
         await tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-    if is_enough(await current_revision(tx)):
+    current = await current_revision(tx)
+    if is_enough(current):
         return
-    await _run(tx, lambda config: command.upgrade(config, "head"))
+    if tx.is_postgresql and current is not None:
+        await tx.connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+    with _waiting_briefly():
+        await _run(tx, lambda config: command.upgrade(config, "head"))
+
+
+@contextmanager
+def _waiting_briefly() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if is_lock_refused(error):
+            raise TableInUse from error
+        raise
 
 
 async def downgrade(tx: SystemTransaction, revision: str) -> None:

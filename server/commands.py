@@ -20,7 +20,7 @@ from db.users import UserRow
 from notify.psa.vault import CredentialsUnreadable
 from resolvers import admin
 from resolvers import api_keys as keys
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, NotFound, Refusal
 from schema.context import utc_now
 from server import auditing, exporting, importing
 from server.auth import Tokens
@@ -31,10 +31,20 @@ from server.settings import Settings
 
 
 async def migrate_database(settings: Settings) -> str:
-    """Bring the database to the newest tables, and say from where to where."""
+    """Bring the database to the newest tables, and say from where to where.
+
+    Raises:
+        Refusal: others use a table; nothing was changed.
+    """
     async with opened(settings) as database, database.owning() as tx:
         before = await migrate.current_revision(tx)
-        await migrate.upgrade(tx)
+        try:
+            await migrate.upgrade(tx)
+        except migrate.TableInUse:
+            raise Refusal(
+                "others use a table that is to be changed, such as a dump or an export. Nothing was changed: "
+                'run "handoff migrate" again when they are done.'
+            ) from None
     newest = migrate.newest_revision()
     if before == newest:
         return f"The database is at {newest}."
