@@ -25,7 +25,7 @@ async def create(
 
     Raises:
         Forbidden: the actor is no owner or admin.
-        BadInput: the name cannot be used, or too many members are named.
+        BadInput: the name cannot be used, too many members are named, or one was removed.
         NotFound: a member is not of this account.
         TeamNameTaken: the name is.
     """
@@ -34,7 +34,7 @@ async def create(
     name = clean_text("name", name, MAX_LABEL)
     if len(member_ids) > MOST_MEMBERS:
         raise BadInput(f"memberIds names {len(member_ids)} users; name at most {MOST_MEMBERS} at a time.")
-    await _known_users(tx, member_ids)
+    _require_there(await _known_users(tx, member_ids))
     try:
         team = await teams.add(tx, name)
     except Taken:
@@ -76,9 +76,12 @@ async def set_member(
     Raises:
         Forbidden: the actor is no owner or admin.
         NotFound: the account has no such team, or no such user.
+        BadInput: who is to become a member was removed.
     """
     team = await _lock(tx, actor, team_id)
     (user,) = await _known_users(tx, [user_id])
+    if is_member:
+        _require_there([user])
     if not await (teams.join if is_member else teams.part)(tx, team_id, user_id):
         return team
     summary = f"added {user.name} to" if is_member else f"took {user.name} out of"
@@ -100,6 +103,12 @@ async def _known_users(tx: Transaction, user_ids: Sequence[UUID]) -> list[UserRo
     if any(user_id not in known for user_id in user_ids):
         raise NotFound("No user of your account has this id.")
     return [known[user_id] for user_id in user_ids]
+
+
+def _require_there(people: Sequence[UserRow]) -> None:
+    for user in people:
+        if user.deleted_at is not None:
+            raise BadInput(f"{user.name} was removed. Make them active again first.")
 
 
 async def _tell(

@@ -1,6 +1,7 @@
 """Owners and admins make and rename teams, and say who is in them."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -74,6 +75,23 @@ async def test_a_team_is_renamed_and_sessions_show_it(api: Api) -> None:
     assert event == (EventKind.TEAM_CHANGED, cast.adam.id, "renamed the team Networks to Networking")
     assert await told(api) == event
     assert (await api.session(session.id))["team"] == {"name": "Networking"}
+
+
+async def test_who_was_removed_becomes_a_member_of_nothing_until_they_are_back(api: Api) -> None:
+    cast = api.cast
+    await cast.change(cast.vera, deleted_at=datetime.now(UTC), active=False)
+    given = {"teamId": str(cast.team_id), "userId": str(cast.vera.id)}
+    before = await cast.all_rows()
+
+    refused = [await create(api, "Servers", cast.vera), await api.ask(cast.adam, ADD, input=given)]
+    unchanged = await cast.all_rows()
+    await cast.change(cast.vera, deleted_at=None, active=True)
+    added = (await api.ask(cast.adam, ADD, input=given)).only()
+
+    sentence = "Vera was removed. Make them active again first."
+    assert [answer.refusal() for answer in refused] == [("BAD_USER_INPUT", sentence)] * 2
+    assert unchanged == before
+    assert shown(added["team"]) == ("Networks", ["Alice", "Bob", "Vera"])
 
 
 async def test_a_name_is_taken_once_in_an_account(api: Api) -> None:

@@ -66,7 +66,10 @@ class TeamMutations:
         return UpdateTeamSuccess(team=Team.from_row(team))
 
     @strawberry.mutation(
-        description=f"Make a user a member of a team; repeated, it changes nothing. {_MEMBER}",
+        description=(
+            f"Make a user a member of a team; repeated, it changes nothing. {_MEMBER} Somebody who was "
+            "removed is BAD_USER_INPUT."
+        ),
         extensions=admins(),
     )
     async def add_team_member(
