@@ -58,7 +58,7 @@ _NAMED = {
     "teamId": "Team",
     "ownerId": "User",
     "userId": "Colleague",
-    "memberIds": "Colleague",
+    "memberIds": "User",
     "claimedById": "User",
     "keyId": "ApiKey",
     "connectionId": "PsaConnection",
@@ -107,7 +107,7 @@ def root_fields(operation: Operation) -> dict[str, GraphQLField]:
 def ids_for(field: str, ids: dict[str, str]) -> dict[str, str]:
     """Return what to send to a root field, by argument; `ids` are those of the caller's own, by type."""
     names = {"id": {"session": "Session"}.get(field, "Handoff")} | _NAMED
-    if field == "createApiKey":  # of somebody whom no other mutation has deleted
+    if field in {"createApiKey", "addTeamMember"}:  # of somebody whom no other mutation has deleted
         names["userId"] = "User"
     return {argument: ids[kind] for argument, kind in names.items()}
 
