@@ -40,28 +40,29 @@ def test_the_schema_is_printed_without_what_serves_it() -> None:
 
 
 def test_a_node_is_loaded_without_what_few_settings_need() -> None:
-    loaded = imported_after("import server.serving, server.app, server.worker")
+    loaded = set(run("import server.serving, server.app, server.worker").stderr.split())
 
     assert {"uvicorn", "strawberry", "asyncpg", "aiosmtplib"} <= loaded
     assert {"aiosmtpd", "dkim", "pydantic_ai", "openai", "anthropic"}.isdisjoint(loaded)
 
 
 def imported_by(*arguments: str) -> set[str]:
-    """Run a command in a process of its own and return the top-level packages that it has imported."""
-    return imported_after("from server.cli import main\nmain(sys.argv[1:])", *arguments)
+    """Run a command that prints something, and return the top-level packages that it has imported."""
+    ran = run("from server.cli import main\nmain(sys.argv[1:])", *arguments)
+    assert ran.stdout
+    return set(ran.stderr.split())
 
 
-def imported_after(program: str, *arguments: str) -> set[str]:
-    """Run a program in a process of its own and return the top-level packages that it has imported."""
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own; at its end it names the top-level packages on standard error."""
     look = (
         "import sys, atexit\n"
         "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr))\n"
     )
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", look + program, *arguments],
         capture_output=True,
         text=True,
         check=True,
         timeout=2 * PATIENCE,
     )
-    return set(ran.stderr.split())
