@@ -1,7 +1,6 @@
 """Bring a database to the newest tables, and tell whether it is there."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -76,14 +75,8 @@ async def upgrade(tx: SystemTransaction) -> None:
         return
     if tx.is_postgresql and current is not None:
         await tx.connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-    with _waiting_briefly():
-        await _run(tx, lambda config: command.upgrade(config, "head"))
-
-
-@contextmanager
-def _waiting_briefly() -> Iterator[None]:
     try:
-        yield
+        await _run(tx, lambda config: command.upgrade(config, "head"))
     except DBAPIError as error:
         if is_lock_refused(error):
             raise TableInUse from error
